@@ -1,0 +1,66 @@
+"""Everything that this package raises on purpose.
+
+The docstring of a class is its default message. `exit_code` is what the command line ends
+with when the error reaches it.
+"""
+
+import inspect
+
+
+class AsyncWorkerError(Exception):
+    """Something went wrong."""
+
+    exit_code = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or inspect.getdoc(type(self)))
+
+
+class InvalidPayload(AsyncWorkerError, ValueError):
+    """The payload is not JSON, or is larger than 1 MiB."""
+
+    exit_code = 2
+
+
+class InvalidConfiguration(AsyncWorkerError, ValueError):
+    """The configuration has mistakes."""
+
+    exit_code = 2
+
+
+class UnknownJobType(AsyncWorkerError, LookupError):
+    """There is no such job type."""
+
+    exit_code = 2
+
+
+class UnknownJob(AsyncWorkerError, LookupError):
+    """There is no job with this id."""
+
+    exit_code = 3
+
+
+class AmbiguousJob(AsyncWorkerError, LookupError):
+    """More than one job's id begins like this; give more of it."""
+
+    exit_code = 2
+
+
+class StoreUnavailable(AsyncWorkerError):
+    """The database cannot be reached."""
+
+    exit_code = 4
+
+
+class NotOurDatabase(StoreUnavailable):
+    """The database file is not a database of AsyncWorker."""
+
+
+class SchemaTooNew(StoreUnavailable):
+    """The database was made by a newer AsyncWorker; upgrade this installation."""
+
+
+class NoSupervisor(AsyncWorkerError):
+    """This needs a running service and there is none; start one with: asyncworker serve."""
+
+    exit_code = 4
