@@ -1,0 +1,197 @@
+"""How an attempt ended: the end record, the report and what we did to it become one Outcome.
+
+Pure: a table of cases in order of precedence, a test for each row.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from supervisor.lifecycle import FailureKind, JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt used, as the kernel counted it when the child was reaped (getrusage(2))."""
+
+    user_seconds: float
+    system_seconds: float
+    max_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is recorded of an ended attempt."""
+
+    status: JobStatus
+    failure_kind: FailureKind | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    error_message: str | None = None
+    traceback: str | None = None
+    result: str | None = None
+    """JSON text."""
+    termination: dict[str, Any] | None = field(default=None)
+    """What was done to end it: {"reason", "signals": [{"signal", "afterSeconds"}], "seconds", "killed"}."""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The keeper's end record of a child: nothing of the job is running any more."""
+
+    assigned: bool
+    """False where it ended at its gate: no job ever reached it."""
+    exit_code: int | None
+    signal: int | None
+    report: dict[str, Any]
+    """The child's last word; empty where it said none. Written by a process that ran the job's code."""
+    broken: bool
+    """What came through the report pipe was not, or not wholly, a report."""
+    leftovers: int
+    termination: dict[str, Any] | None
+    usage: Usage
+
+    @classmethod
+    def from_frame(cls, frame: dict[str, Any]) -> Self:
+        code = os.waitstatus_to_exitcode(frame["status"])
+        return cls(
+            assigned=frame["assigned"],
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            report=frame["report"] or {},
+            broken=frame["broken"],
+            leftovers=frame["leftovers"],
+            termination=frame["termination"],
+            usage=Usage(frame["user_seconds"], frame["system_seconds"], frame["max_rss_bytes"]),
+        )
+
+    @property
+    def said(self) -> str | None:
+        return self.report.get("kind")
+
+    @property
+    def ended_by_us(self) -> str | None:
+        """Why we ended it: cancel, timeout, shutdown. None where its own end came first.
+
+        A last word without an interruption means that the handler was over before our signal came.
+        """
+        reason = self.termination["reason"] if self.termination else None
+        if reason == "lingered" or (
+            self.said not in (None, "executing") and not self.report.get("interrupted")
+        ):
+            return None
+        return reason
+
+    @property
+    def left_well(self) -> bool:
+        """Exit code 0, or killed by us because its process would not end after its work had."""
+        lingered = self.termination is not None and self.termination["reason"] == "lingered"
+        return self.exit_code == 0 or (lingered and self.signal is not None)
+
+
+def decide(end: End, *, supervisor: str = "its supervisor") -> Outcome:
+    """The outcome of an attempt: the first case that fits, from the strongest evidence to the weakest.
+
+    `supervisor` names the owner, for the message of a job that was ended because it stopped.
+    """
+    if end.ended_by_us == "shutdown":
+        return _failed(end, FailureKind.OWNER_DIED, f"{supervisor} was stopped while it ran")
+    return next(outcome_of(end) for fits, outcome_of in _CASES if fits(end))
+
+
+def _returned(end: End) -> Outcome:
+    """The result is checked again: the process that sent it had run the job's code."""
+    text = end.report.get("result")
+    try:
+        json.loads(text if isinstance(text, str) else "")
+    except (ValueError, RecursionError):
+        return _failed(end, FailureKind.BAD_RESULT, "what it reported as its result is not JSON")
+    return _outcome(end, JobStatus.COMPLETED, result=text)
+
+
+def _spoken(end: End) -> Outcome:
+    """It said itself why it failed, in the words of our own report."""
+    return _failed(end, FailureKind(str(end.said)), _text(end.report.get("message")))
+
+
+def _signalled(end: End) -> Outcome:
+    name = _name_of(end.signal or 0)
+    return _failed(end, FailureKind.SIGNALLED, f"{name} killed it; AsyncWorker did not send it")
+
+
+def _left(end: End) -> Outcome:
+    asked = end.report.get("code")
+    code = asked if isinstance(asked, int) and abs(asked) < 2**63 else end.exit_code
+    message = _text(end.report.get("message")) or f"it left with exit code {code} instead of returning"
+    return _outcome(
+        end, JobStatus.FAILED, failure_kind=FailureKind.EXITED, exit_code=code, error_message=message
+    )
+
+
+def _why_exited(end: End) -> str:
+    if end.broken:
+        return "what it sent through its report pipe could not be read, so whether it returned is not known"
+    if end.said == "returned":
+        return f"it returned, and then its process left with exit code {end.exit_code}"
+    if end.said == "executing":
+        return f"the program left with exit code {end.exit_code}"
+    return f"its process left with exit code {end.exit_code} without having returned"
+
+
+def _failed(end: End, kind: FailureKind, message: str | None) -> Outcome:
+    return _outcome(end, JobStatus.FAILED, failure_kind=kind, error_message=message)
+
+
+def _outcome(end: End, status: JobStatus, **more: Any) -> Outcome:
+    facts: dict[str, Any] = {
+        "exit_code": end.exit_code,
+        "signal": end.signal,
+        "traceback": _text(end.report.get("traceback")) if status is JobStatus.FAILED else None,
+        "termination": _termination(end),
+        "usage": end.usage,
+    }
+    return Outcome(status, **(facts | more))
+
+
+def _termination(end: End) -> dict[str, Any] | None:
+    """What we did; leftovers of a job that ended by itself count as well."""
+    if end.termination is None and end.leftovers:
+        return {"reason": "leftovers", "signals": [], "seconds": 0.0, "killed": end.leftovers}
+    return end.termination
+
+
+def _text(value: object) -> str | None:
+    """Text from a report, made storable: a lone surrogate is not."""
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "replace").decode()
+
+
+def _name_of(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} ({number})"
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
+
+
+_CASES: tuple[tuple[Callable[[End], bool], Callable[[End], Outcome]], ...] = (
+    (lambda end: end.ended_by_us == "cancel", lambda end: _outcome(end, JobStatus.CANCELLED)),
+    (
+        lambda end: end.ended_by_us == "timeout",
+        lambda end: _failed(end, FailureKind.TIMED_OUT, "it ran longer than its timeout"),
+    ),
+    (lambda end: end.signal is not None and not end.left_well, _signalled),
+    (lambda end: end.said in ("not_started", "bad_result", "raised"), _spoken),
+    (lambda end: end.said == "left", _left),
+    (lambda end: end.said == "returned" and not end.broken and end.left_well, _returned),
+    (
+        lambda end: end.said == "executing" and end.exit_code == 0,
+        lambda end: _outcome(end, JobStatus.COMPLETED),
+    ),
+    (lambda _: True, lambda end: _failed(end, FailureKind.EXITED, _why_exited(end))),
+)
+"""What fits, and what follows; the order is the rule."""

@@ -1,0 +1,216 @@
+"""Open the database; every use of it is a transaction that says beforehand whether it writes."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+from urllib.parse import quote
+from weakref import WeakSet
+
+from sqlalchemy import Connection, NullPool, create_engine
+
+from supervisor.errors import StoreUnavailable
+from supervisor.store import dbfile, locks, migrate
+from supervisor.store.faults import translated
+
+Transaction = Connection
+
+_OLDEST_SQLITE = (3, 37)
+_SUPERVISOR_WAITS = 1.0
+_CLIENT_WAITS = 10.0
+_CHECKPOINT_PAGES = 1000
+
+_opening = threading.RLock()
+_open_here: "WeakSet[Store]" = WeakSet()
+
+
+def open_store(url: str, *, supervisor: bool = False, create: bool = True) -> "Store":
+    """The database at a path or sqlite:/// URL, brought to the newest schema."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreUnavailable(f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}")
+    path = dbfile.path_of(url)
+    with _opening:
+        dbfile.make(path, create=create)
+        settled = dbfile.identity_of(path) in {store.identity for store in _open_here}
+        settled = settled or dbfile.look(path) is dbfile.Look.SETTLED
+        store = Store(path, supervisor=supervisor)
+        try:
+            store.settle(settled=settled)
+        except BaseException:
+            store.close()
+            raise
+        _open_here.add(store)
+    return store
+
+
+class Store:
+    """One database file. A supervisor keeps one connection; a client opens one for each transaction."""
+
+    def __init__(self, path: Path, *, supervisor: bool) -> None:
+        self.path = path
+        self.supervisor = supervisor
+        self._pin: int | None = dbfile.pin(path)
+        self.identity = dbfile.identity_of(self._pin)
+        self._process = os.getpid()
+        self._engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
+        self._kept: Connection | None = None
+        self._checkpointer: int | None = None
+        self._lives = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """BEGIN IMMEDIATE: one that reads first and then wants the lock would fail without waiting."""
+        with translated(self.path), self._connection() as connection, connection.begin():
+            raw = _raw(connection)
+            raw.execute("PRAGMA query_only=OFF")
+            raw.execute("BEGIN IMMEDIATE")
+            yield connection
+            # SQLite rolls back by itself when the disk is full or fails; the driver's commit would then do
+            # nothing, successfully.
+            if not raw.in_transaction:
+                raise StoreUnavailable(f"the database {self.path} broke off; nothing was written")
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """One snapshot, whatever is committed meanwhile."""
+        with translated(self.path, reading=True), self._connection() as connection, connection.begin():
+            raw = _raw(connection)
+            raw.execute("PRAGMA query_only=ON")
+            raw.execute("BEGIN DEFERRED")
+            yield connection
+
+    def data_version(self) -> int:
+        """Another number whenever another connection has changed the database, and after reopen()."""
+        self._refuse_forked()
+        if not self.supervisor:
+            raise RuntimeError("only a supervisor's store keeps a connection to compare with")
+        with translated(self.path):
+            (version,) = _raw(self._kept_open()).execute("PRAGMA data_version").fetchone()
+        return (self._lives << 32) + int(version)
+
+    def file_is_ours(self) -> bool:
+        """Whether the path still leads to the file that was opened: neither deleted nor replaced."""
+        return dbfile.identity_of(self.path) == self.identity
+
+    def try_become_checkpointer(self) -> bool:
+        """One supervisor at a time: SQLite before 3.51.3 can lose commits when two connections checkpoint."""
+        self._refuse_forked()
+        if not self.supervisor:
+            return False
+        if self._checkpointer is None:
+            self._checkpointer = locks.try_hold(locks.beside(self.path, "-checkpointer"))
+        if self._checkpointer is not None and self._kept is not None:
+            with translated(self.path):
+                _raw(self._kept).execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        return self._checkpointer is not None
+
+    def settle(self, *, settled: bool) -> None:
+        """See to the schema, then keep a connection where one is to be kept."""
+        with translated(self.path):
+            if not (settled and self._is_current()):
+                migrate.migrate(self.path, self._connect)
+            if self.supervisor:
+                self._kept = self._engine.connect()
+                self.try_become_checkpointer()
+
+    def reopen(self) -> None:
+        """A connection that saw an I/O error may hold pages that the disk does not have: take a new one."""
+        self._refuse_forked()
+        self._let_go()
+        self._lives += 1
+        self.settle(settled=True)
+
+    def close(self) -> None:
+        self._refuse_forked()
+        self._let_go()
+        for descriptor in (self._checkpointer, self._pin):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._checkpointer = self._pin = None
+        with _opening:
+            _open_here.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        self._refuse_forked()
+        if not self.supervisor:
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        kept = self._kept_open()
+        if kept.in_transaction():
+            raise RuntimeError("a transaction is open already, and they do not nest")
+        self._refuse_lost()
+        yield kept
+
+    def _kept_open(self) -> Connection:
+        if self._kept is None:
+            raise StoreUnavailable(f"the database {self.path} is closed")
+        return self._kept
+
+    def _connect(self) -> sqlite3.Connection:
+        self._refuse_lost()
+        # mode=rw: a file that has vanished is an error, never a new and empty database.
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=_SUPERVISOR_WAITS if self.supervisor else _CLIENT_WAITS,
+        )
+        try:
+            for pragma in (
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                "wal_autocheckpoint=0",
+                "trusted_schema=OFF",
+                "cell_size_check=ON",
+            ):
+                connection.execute(f"PRAGMA {pragma}")
+            self._refuse_lost()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _is_current(self) -> bool:
+        connection = self._connect()
+        try:
+            return migrate.is_current(connection, self.path)
+        finally:
+            connection.close()
+
+    def _let_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            with suppress(StoreUnavailable), translated(self.path):
+                kept.close()
+
+    def _refuse_lost(self) -> None:
+        """SQLite would go on writing into a file that no path leads to, and report success."""
+        if self._pin is None:
+            raise StoreUnavailable(f"the database {self.path} is closed")
+        if not self.file_is_ours():
+            raise StoreUnavailable(f"the database {self.path} was deleted or replaced while it was open")
+
+    def _refuse_forked(self) -> None:
+        """A connection carried over a fork silently loses rows."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "this store was opened before a fork; start a process anew to open the database"
+            )
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    return cast(sqlite3.Connection, connection.connection.dbapi_connection)

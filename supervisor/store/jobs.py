@@ -1,0 +1,187 @@
+# ruff: noqa: A002 - id and type are the columns' names
+"""Jobs: submitted, found, listed, counted. The edges of their lives are in transitions.py."""
+
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Select, bindparam, select
+
+from supervisor.errors import AmbiguousJob, UnknownJob
+from supervisor.lifecycle import JobStatus
+from supervisor.store.engine import Transaction
+from supervisor.store.records import Job
+from supervisor.store.schema import jobs
+from supervisor.store.transitions import (
+    claim,
+    finish,
+    give_back,
+    having,
+    record_progress,
+    request_cancel,
+)
+
+__all__ = [
+    "cancel_requests",
+    "claim",
+    "count",
+    "counts",
+    "eligible",
+    "find",
+    "finish",
+    "get",
+    "give_back",
+    "held_by",
+    "ids_matching",
+    "in_progress_per_type",
+    "insert",
+    "owners_in_progress",
+    "page",
+    "pending_per_type",
+    "record_progress",
+    "request_cancel",
+]
+
+_SHORTEST_PREFIX = 4
+_AFTER_EVERY_TEXT = "\U0010ffff"
+_LARGEST = 2**63 - 1
+
+_COLUMNS = [jobs.c[field.name] for field in fields(Job)]
+_PENDING = having(JobStatus.PENDING)
+_IN_PROGRESS = having(JobStatus.IN_PROGRESS)
+_HELD = (_IN_PROGRESS, jobs.c.owner == bindparam("by"))
+
+_INSERT = sa.insert(jobs).values(status=JobStatus.PENDING, attempt=0).returning(*_COLUMNS)
+_GET = select(*_COLUMNS).where(jobs.c.id == bindparam("the_id"))
+_BEGINNING = (
+    select(*_COLUMNS)
+    .where(jobs.c.id >= bindparam("prefix"), jobs.c.id < bindparam("beyond"))
+    .order_by(jobs.c.id)
+    .limit(2)
+)
+_ELIGIBLE = (
+    select(*_COLUMNS)
+    .where(_PENDING, jobs.c.type == bindparam("of_type"))
+    .order_by(jobs.c.priority.desc(), jobs.c.seq)
+    .limit(bindparam("at_most"))
+)
+_COUNTS = select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
+_IN_PROGRESS_PER_TYPE = select(jobs.c.type, sa.func.count()).where(_IN_PROGRESS).group_by(jobs.c.type)
+_PENDING_PER_TYPE = select(jobs.c.type, sa.func.count()).where(_PENDING).group_by(jobs.c.type)
+_HELD_BY = select(*_COLUMNS).where(*_HELD).order_by(jobs.c.seq)
+_CANCEL_REQUESTS = select(jobs.c.id).where(*_HELD, jobs.c.cancel_requested_at.is_not(None))
+_OWNERS = select(jobs.c.owner).where(_IN_PROGRESS).distinct()
+
+
+def insert(
+    tx: Transaction,
+    *,
+    id: str,
+    type: str,
+    payload: str,
+    priority: int,
+    max_attempts: int,
+    created_at: int,
+) -> Job:
+    values = {
+        "id": id,
+        "type": type,
+        "payload": payload,
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "created_at": created_at,
+    }
+    return Job(*tx.execute(_INSERT, values).one())
+
+
+def get(tx: Transaction, id: str) -> Job | None:
+    row = tx.execute(_GET, {"the_id": id}).first()
+    return None if row is None else Job(*row)
+
+
+def find(tx: Transaction, prefix: str) -> Job:
+    """The job with this id, else the only one whose id begins like this."""
+    exact = get(tx, prefix)
+    if exact is not None:
+        return exact
+    if len(prefix) < _SHORTEST_PREFIX:
+        raise UnknownJob(
+            f"there is no job {prefix!r}; of a longer id, give {_SHORTEST_PREFIX} characters or more"
+        )
+    rows = tx.execute(_BEGINNING, {"prefix": prefix, "beyond": prefix + _AFTER_EVERY_TEXT}).all()
+    if not rows:
+        raise UnknownJob(f"there is no job whose id is or begins with {prefix!r}")
+    if len(rows) > 1:
+        raise AmbiguousJob(f"more than one job's id begins with {prefix!r}; give more of it")
+    return Job(*rows[0])
+
+
+def page(
+    tx: Transaction,
+    *,
+    status: JobStatus | None = None,
+    type: str | None = None,
+    offset: int = 0,
+    limit: int = 20,
+) -> list[Job]:
+    """Newest first."""
+    chosen = _matching(select(*_COLUMNS), status, type).order_by(jobs.c.seq.desc())
+    return [Job(*row) for row in tx.execute(chosen.limit(limit).offset(min(offset, _LARGEST)))]
+
+
+def count(tx: Transaction, *, status: JobStatus | None = None, type: str | None = None) -> int:
+    return tx.scalar(_matching(select(sa.func.count()).select_from(jobs), status, type)) or 0
+
+
+def ids_matching(
+    tx: Transaction, *, status: JobStatus | None = None, type: str | None = None, limit: int
+) -> list[str]:
+    """Oldest first."""
+    chosen = _matching(select(jobs.c.id), status, type).order_by(jobs.c.seq).limit(limit)
+    return list(tx.scalars(chosen))
+
+
+def counts(tx: Transaction) -> dict[JobStatus, int]:
+    """Of every status, 0 included."""
+    found = _pairs(tx, _COUNTS)
+    return {status: found.get(status, 0) for status in JobStatus}
+
+
+def in_progress_per_type(tx: Transaction) -> dict[str, int]:
+    return _pairs(tx, _IN_PROGRESS_PER_TYPE)
+
+
+def pending_per_type(tx: Transaction) -> dict[str, int]:
+    return _pairs(tx, _PENDING_PER_TYPE)
+
+
+def eligible(tx: Transaction, *, type: str, limit: int) -> list[Job]:
+    """Pending, in the order to claim them. A Pending job has no cancel request: it would be Cancelled."""
+    rows = tx.execute(_ELIGIBLE, {"of_type": type, "at_most": limit})
+    return [Job(*row) for row in rows]
+
+
+def held_by(tx: Transaction, *, owner: str) -> list[Job]:
+    """What this owner has in progress, oldest first."""
+    return [Job(*row) for row in tx.execute(_HELD_BY, {"by": owner})]
+
+
+def cancel_requests(tx: Transaction, *, owner: str) -> list[str]:
+    """Of what this owner has in progress, what somebody asked to end."""
+    return list(tx.scalars(_CANCEL_REQUESTS, {"by": owner}))
+
+
+def owners_in_progress(tx: Transaction) -> set[str]:
+    return {owner for (owner,) in tx.execute(_OWNERS)}
+
+
+def _pairs(tx: Transaction, statement: Select[Any]) -> dict[Any, int]:
+    return dict(tuple(row) for row in tx.execute(statement))
+
+
+def _matching(statement: Select[Any], status: JobStatus | None, type: str | None) -> Select[Any]:
+    if status is not None:
+        statement = statement.where(having(status))
+    if type is not None:
+        statement = statement.where(jobs.c.type == type)
+    return statement

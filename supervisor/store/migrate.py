@@ -1,0 +1,76 @@
+"""Bring a database to the newest schema: Alembic, imported only when there is something to do."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import StaticPool, create_engine
+
+from supervisor.errors import NotOurDatabase, SchemaTooNew, StoreUnavailable
+from supervisor.store.locks import beside, holding
+
+HEAD = "0001"
+KNOWN = ("0001",)
+"""Every revision, oldest first; a test compares them with migrations/versions."""
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether there is nothing to migrate. A version that we do not know is refused."""
+    version = _version(connection, path)
+    if version is not None and version not in KNOWN:
+        raise SchemaTooNew(
+            f"the database {path} has schema {version}, and this AsyncWorker knows none after {HEAD}:"
+            " upgrade this installation"
+        )
+    return version == HEAD
+
+
+def migrate(path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+    """All outstanding migrations in one transaction, while no other process migrates.
+
+    The write-ahead log comes last: until then the header, with our application id, is written together with
+    the tables, so that a file is either ours and whole or still empty. Switching it on needs the file to
+    itself, which the lock gives: nobody else keeps a connection to a file without it.
+    """
+    with holding(beside(path, "-migrating")):
+        connection = connect()
+        try:
+            if not is_current(connection, path):
+                _upgrade(connection, path)
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode != "wal":
+                raise StoreUnavailable(f"the disk of the database {path} does not allow a write-ahead log")
+        finally:
+            connection.close()
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> str | None:
+    """The version on record; None in an empty database."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return None
+    if "alembic_version" not in tables:
+        raise NotOurDatabase(f"{path} is not a database of AsyncWorker: it has tables and no schema version")
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if row is None:
+        raise NotOurDatabase(f"{path} is not a database of AsyncWorker: its schema version is missing")
+    return str(row[0])
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """A migration that rebuilds a table drops it, and foreign keys would then delete what refers to it."""
+    from alembic import command  # noqa: PLC0415 - nearly a second, where it is not needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    connection.execute("PRAGMA foreign_keys=OFF")
+    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    with engine.connect() as wrapped, wrapped.begin():
+        connection.execute("BEGIN IMMEDIATE")
+        config.attributes["connection"] = wrapped
+        command.upgrade(config, "head")
+        if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+            raise StoreUnavailable(f"the database {path} has attempts without a job: restore a backup")

@@ -1,0 +1,104 @@
+"""What comes out of the store: frozen records that cannot go stale or touch the database.
+
+All times are milliseconds since the Unix epoch, UTC.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from supervisor.lifecycle import FailureKind, JobStatus
+from workers.identity import Identity as ProcessIdentity
+
+__all__ = ["Attempt", "CancelAnswer", "Job", "ProcessIdentity", "Supervisor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """One life of a supervisor process."""
+
+    uuid: str
+    host: str
+    boot_id: str
+    pid_namespace: int
+    """Inode of the PID namespace that its pids are numbers of."""
+    identity: ProcessIdentity
+    version: str
+    state: str
+    """starting, running, stopping, stopped (ended by itself) or lost (found dead and recovered)."""
+    started_at: int
+    heartbeat_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job, as last read."""
+
+    seq: int
+    """The order of submission."""
+    id: str
+    type: str
+    payload: str
+    """JSON text, as submitted."""
+    status: JobStatus
+    priority: int
+    attempt: int
+    """Number of the current or last attempt; 0 before the first."""
+    max_attempts: int
+    owner: str | None
+    """UUID of the supervisor that runs it or ran it last."""
+    pid: int | None
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    cancel_requested_at: int | None
+    progress_fraction: float | None
+    progress_message: str | None
+    result: str | None
+    """JSON text of what the handler returned; only where it Completed."""
+    error_message: str | None
+    failure_kind: FailureKind | None
+    exit_code: int | None
+    signal: int | None
+
+    @property
+    def ended(self) -> bool:
+        return self.completed_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One execution of a job: who ran it, how it ended, what it took to end it, what it used."""
+
+    job_id: str
+    number: int
+    owner: str
+    child: ProcessIdentity
+    started_at: int
+    ended_at: int | None
+    status: JobStatus | None
+    """Completed, Failed or Cancelled; Pending where the attempt was given back; None while it runs."""
+    failure_kind: FailureKind | None
+    exit_code: int | None
+    signal: int | None
+    error_message: str | None
+    traceback: str | None
+    termination: dict[str, Any] | None
+    """What was done to end it: {"reason", "signals": [{"signal", "afterSeconds"}], "seconds", "killed"}."""
+    user_seconds: float | None
+    system_seconds: float | None
+    max_rss_bytes: int | None
+
+
+class CancelAnswer(StrEnum):
+    """What a request to cancel a job came to."""
+
+    CANCELLED = "cancelled"
+    """It was Pending and now is Cancelled."""
+    REQUESTED = "requested"
+    """It is InProgress; its supervisor has been asked to end it."""
+    ALREADY_REQUESTED = "already_requested"
+    """Somebody asked before; this changed nothing."""
+    ALREADY_ENDED = "already_ended"
+    """It had ended; this changed nothing."""

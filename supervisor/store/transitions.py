@@ -1,0 +1,188 @@
+# ruff: noqa: A002 - id is the column's name
+"""The edges of a job's life, each one conditional UPDATE that says whether it won."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Update, bindparam, literal_column, select, update
+
+from supervisor.errors import UnknownJob
+from supervisor.lifecycle import JobStatus
+from supervisor.outcome import Outcome
+from supervisor.store import attempts
+from supervisor.store.engine import Transaction
+from supervisor.store.records import CancelAnswer, ProcessIdentity
+from supervisor.store.schema import jobs
+
+
+def having(status: JobStatus) -> ColumnElement[bool]:
+    """Spelled out in the SQL: for a bound value SQLite cannot choose a partial index."""
+    return jobs.c.status == literal_column(f"'{status}'")
+
+
+_THE_JOB = jobs.c.id == bindparam("the_id")
+_RUNNING = (
+    _THE_JOB,
+    having(JobStatus.IN_PROGRESS),
+    jobs.c.owner == bindparam("by"),
+    jobs.c.attempt == bindparam("the_attempt"),
+)
+_NOT_ASKED = jobs.c.cancel_requested_at.is_(None)
+
+
+def _to(status: JobStatus, *conditions: ColumnElement[bool], **values: Any) -> Update:
+    return update(jobs).where(*conditions).values(status=literal_column(f"'{status}'"), **values)
+
+
+_CLAIM = _to(
+    JobStatus.IN_PROGRESS,
+    _THE_JOB,
+    having(JobStatus.PENDING),
+    jobs.c.attempt == bindparam("the_attempt") - 1,
+    owner=bindparam("by"),
+    attempt=bindparam("the_attempt"),
+    pid=bindparam("its_pid"),
+    started_at=bindparam("at"),
+    progress_fraction=None,
+    progress_message=None,
+    error_message=None,
+    exit_code=None,
+    signal=None,
+)
+_FINISH = (
+    update(jobs)
+    .where(*_RUNNING)
+    .values(
+        status=bindparam("new_status"),
+        completed_at=bindparam("at"),
+        result=bindparam("new_result"),
+        error_message=bindparam("new_error_message"),
+        failure_kind=bindparam("new_failure_kind"),
+        exit_code=bindparam("new_exit_code"),
+        signal=bindparam("new_signal"),
+    )
+)
+_GIVE_BACK = _to(
+    JobStatus.PENDING,
+    *_RUNNING,
+    _NOT_ASKED,
+    owner=None,
+    pid=None,
+    started_at=None,
+    progress_fraction=None,
+    progress_message=None,
+    error_message=bindparam("new_error_message"),
+)
+_GIVE_UP = _to(
+    JobStatus.CANCELLED,
+    *_RUNNING,
+    ~_NOT_ASKED,
+    completed_at=bindparam("at"),
+    error_message=bindparam("new_error_message"),
+)
+_CANCEL_PENDING = _to(
+    JobStatus.CANCELLED,
+    _THE_JOB,
+    having(JobStatus.PENDING),
+    cancel_requested_at=bindparam("at"),
+    completed_at=bindparam("at"),
+)
+_ASK_RUNNING = (
+    update(jobs)
+    .where(_THE_JOB, having(JobStatus.IN_PROGRESS), _NOT_ASKED)
+    .values(cancel_requested_at=bindparam("at"))
+)
+_RECORD_PROGRESS = (
+    update(jobs)
+    .where(*_RUNNING)
+    .values(progress_fraction=bindparam("new_fraction"), progress_message=bindparam("new_message"))
+)
+_STATUS = select(jobs.c.status).where(_THE_JOB)
+
+
+def claim(
+    tx: Transaction, *, job_id: str, owner: str, attempt: int, child: ProcessIdentity, now: int
+) -> bool:
+    """False where the job is no longer Pending, or another attempt of it has been made."""
+    values = {"the_id": job_id, "by": owner, "the_attempt": attempt, "its_pid": child.pid, "at": now}
+    if not _won(tx, _CLAIM, values):
+        return False
+    attempts.open_(tx, job_id=job_id, number=attempt, owner=owner, child=child, now=now)
+    return True
+
+
+def finish(tx: Transaction, *, job_id: str, owner: str, attempt: int, outcome: Outcome, now: int) -> bool:
+    """False where this attempt of this owner is not in progress: whoever ended it has written why."""
+    values = {
+        "the_id": job_id,
+        "by": owner,
+        "the_attempt": attempt,
+        "at": now,
+        "new_status": outcome.status,
+        "new_result": outcome.result,
+        "new_error_message": outcome.error_message,
+        "new_failure_kind": outcome.failure_kind,
+        "new_exit_code": outcome.exit_code,
+        "new_signal": outcome.signal,
+    }
+    if not _won(tx, _FINISH, values):
+        return False
+    attempts.close_(tx, job_id=job_id, number=attempt, status=outcome.status, outcome=outcome, now=now)
+    return True
+
+
+def give_back(
+    tx: Transaction, *, job_id: str, owner: str, attempt: int, now: int, outcome: Outcome | None = None
+) -> JobStatus | None:
+    """To Pending, or to Cancelled where somebody asked for its end; None where it was not its to give.
+
+    `outcome`, where the attempt did begin, goes on record with the attempt.
+    """
+    ending = outcome or Outcome(JobStatus.PENDING)
+    values = {
+        "the_id": job_id,
+        "by": owner,
+        "the_attempt": attempt,
+        "new_error_message": ending.error_message,
+    }
+    if _won(tx, _GIVE_BACK, values):
+        status = JobStatus.PENDING
+    elif _won(tx, _GIVE_UP, values | {"at": now}):
+        status = JobStatus.CANCELLED
+        ending = replace(ending, failure_kind=None)
+    else:
+        return None
+    attempts.close_(tx, job_id=job_id, number=attempt, status=status, outcome=ending, now=now)
+    return status
+
+
+def request_cancel(tx: Transaction, *, id: str, now: int) -> CancelAnswer:
+    """Cancel a Pending job; ask for the end of one in progress."""
+    values = {"the_id": id, "at": now}
+    if _won(tx, _CANCEL_PENDING, values):
+        return CancelAnswer.CANCELLED
+    if _won(tx, _ASK_RUNNING, values):
+        return CancelAnswer.REQUESTED
+    status = tx.scalar(_STATUS, {"the_id": id})
+    if status is None:
+        raise UnknownJob(f"there is no job {id}")
+    in_progress = status is JobStatus.IN_PROGRESS
+    return CancelAnswer.ALREADY_REQUESTED if in_progress else CancelAnswer.ALREADY_ENDED
+
+
+def record_progress(
+    tx: Transaction, *, job_id: str, owner: str, attempt: int, fraction: float | None, message: str | None
+) -> bool:
+    """False where this attempt of this owner is not in progress."""
+    values = {
+        "the_id": job_id,
+        "by": owner,
+        "the_attempt": attempt,
+        "new_fraction": fraction,
+        "new_message": message,
+    }
+    return _won(tx, _RECORD_PROGRESS, values)
+
+
+def _won(tx: Transaction, statement: Update, values: dict[str, Any]) -> bool:
+    return tx.execute(statement, values).rowcount == 1

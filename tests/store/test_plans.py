@@ -1,0 +1,141 @@
+"""What the loop and the front pages ask for costs the same, however long the history is."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from supervisor.lifecycle import JobStatus
+from supervisor.outcome import Outcome
+from supervisor.store import Store, Transaction, attempts, jobs, supervisors
+from supervisor.store.schema import metadata
+from tests.support.builders import NOW, an_identity
+from tests.support.store import OWNER, start, submit
+
+HISTORY = 5_000
+FEW_STEPS = 3_000
+"""Instructions of SQLite's virtual machine; reading 5,000 rows takes at least three each."""
+
+PARTIAL = {
+    index.name
+    for table in metadata.tables.values()
+    for index in table.indexes
+    if index.dialect_options["sqlite"]["where"] is not None
+}
+
+Use = Callable[[Transaction], object]
+
+USES: dict[str, Use] = {
+    "eligible": lambda tx: jobs.eligible(tx, type="A", limit=5),
+    "claim": lambda tx: jobs.claim(
+        tx, job_id="waiting", owner=OWNER, attempt=1, child=an_identity(), now=NOW
+    ),
+    "finish": lambda tx: jobs.finish(
+        tx, job_id="running", owner=OWNER, attempt=1, outcome=Outcome(JobStatus.COMPLETED), now=NOW
+    ),
+    "give_back": lambda tx: jobs.give_back(tx, job_id="running", owner=OWNER, attempt=1, now=NOW),
+    "give_back_cancelled": lambda tx: jobs.give_back(tx, job_id="asked", owner=OWNER, attempt=1, now=NOW),
+    "progress": lambda tx: jobs.record_progress(
+        tx, job_id="running", owner=OWNER, attempt=1, fraction=0.5, message=None
+    ),
+    "request_cancel": lambda tx: jobs.request_cancel(tx, id="old-7", now=NOW),
+    "insert": lambda tx: submit(tx, "new"),
+    "get": lambda tx: jobs.get(tx, "old-7"),
+    "find": lambda tx: jobs.find(tx, "runn"),
+    "in_progress_per_type": jobs.in_progress_per_type,
+    "pending_per_type": jobs.pending_per_type,
+    "cancel_requests": lambda tx: jobs.cancel_requests(tx, owner=OWNER),
+    "held_by": lambda tx: jobs.held_by(tx, owner=OWNER),
+    "owners_in_progress": jobs.owners_in_progress,
+    "children_of": lambda tx: attempts.children_of(tx, owner=OWNER),
+    "attempts_of": lambda tx: attempts.of(tx, "old-7"),
+    "not_ended": supervisors.not_ended,
+    "beat": lambda tx: supervisors.beat(tx, uuid="u", now=NOW),
+    "front page of a status": lambda tx: jobs.page(tx, status=JobStatus.COMPLETED),
+    "front page of a rare status": lambda tx: jobs.page(tx, status=JobStatus.IN_PROGRESS),
+    "front page of a type": lambda tx: jobs.page(tx, type="A"),
+    "front page of both": lambda tx: jobs.page(tx, type="B", status=JobStatus.PENDING),
+    "ids of a status": lambda tx: jobs.ids_matching(tx, status=JobStatus.PENDING, limit=20),
+    "ids of both": lambda tx: jobs.ids_matching(tx, type="B", status=JobStatus.PENDING, limit=20),
+}
+
+
+@pytest.fixture
+def old(store: Store) -> Store:
+    """A long history of two types, and a few jobs that live."""
+    with store.write() as tx:
+        tx.execute(
+            text(
+                f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {HISTORY})"
+                " INSERT INTO jobs (id, type, payload, status, priority, attempt, max_attempts, owner, pid,"
+                " created_at, started_at, completed_at)"
+                " SELECT 'old-' || i, iif(i % 2, 'A', 'B'), '{}', 'Completed', 0, 1, 1, 'owner-1', 5, 1, 2, 3"
+                " FROM n"
+            )
+        )
+        tx.execute(
+            text(
+                "INSERT INTO attempts"
+                " (job_seq, number, owner, pid, start_ticks, started_at, ended_at, status)"
+                " SELECT seq, 1, owner, pid, 1, started_at, completed_at, status FROM jobs"
+            )
+        )
+        submit(tx, "waiting", type="A")
+        submit(tx, "waiting-b", type="B")
+        start(tx, "running", type="A")
+        start(tx, "asked", type="B")
+        jobs.request_cancel(tx, id="asked", now=NOW)
+    return store
+
+
+@contextmanager
+def heard(store: Store) -> Iterator[list[tuple[str, Any]]]:
+    statements: list[tuple[str, Any]] = []
+
+    def hear(_c: object, _k: object, statement: str, parameters: Any, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(store._engine, "before_cursor_execute", hear)
+    try:
+        yield statements
+    finally:
+        event.remove(store._engine, "before_cursor_execute", hear)
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["", "analyzed"])
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_nothing_reads_the_history(old: Store, use: Use, *, analyzed: bool) -> None:
+    if analyzed:
+        with old.write() as tx:
+            tx.execute(text("ANALYZE"))
+    with old.write() as tx:
+        with heard(old) as statements:
+            use(tx)
+        raw: Any = tx.connection.dbapi_connection
+        assert statements
+        for statement, parameters in statements:
+            for *_, step in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):
+                scanned = re.match(r"SCAN (?:\w+)(?: USING (?:COVERING )?INDEX (\w+))?$", step)
+                assert not scanned or scanned[1] in PARTIAL, (step, statement)
+
+
+@pytest.mark.parametrize("use", [*USES.values(), jobs.page], ids=[*USES.keys(), "front page"])
+def test_little_is_done_for_it(old: Store, use: Use) -> None:
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 10
+        return 0
+
+    with old.write() as tx:
+        raw: Any = tx.connection.dbapi_connection
+        raw.set_progress_handler(count, 10)
+        try:
+            use(tx)
+        finally:
+            raw.set_progress_handler(None, 0)
+    assert steps < FEW_STEPS

@@ -1,0 +1,221 @@
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from supervisor.errors import StoreUnavailable
+from supervisor.store import Store, Transaction, engine, jobs, open_store
+from supervisor.store.faults import ConstraintBroken, WriteInRead
+from tests.support.store import exit_code, forked, submit
+
+
+@pytest.fixture(params=[True, False], ids=["supervisor", "client"])
+def either(path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    with open_store(str(path), supervisor=request.param) as opened:
+        yield opened
+
+
+def test_what_was_written_is_there(either: Store) -> None:
+    with either.write() as tx:
+        submit(tx)
+    with either.read() as tx:
+        assert jobs.count(tx) == 1
+
+
+def test_an_exception_takes_everything_back(either: Store) -> None:
+    def fail(tx: Transaction) -> None:
+        submit(tx)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), either.write() as tx:
+        fail(tx)
+    with either.read() as tx:
+        assert jobs.count(tx) == 0
+
+
+def test_a_read_cannot_write_and_a_write_afterwards_can(either: Store) -> None:
+    with pytest.raises(WriteInRead), either.read() as tx:
+        submit(tx)
+    with either.write() as tx:
+        submit(tx)
+
+
+def test_a_read_is_one_snapshot(store: Store, client: Store) -> None:
+    with client.read() as reading:
+        assert jobs.count(reading) == 0
+        with store.write() as tx:
+            submit(tx)
+        assert jobs.count(reading) == 0
+    with client.read() as reading:
+        assert jobs.count(reading) == 1
+
+
+def test_a_supervisors_transactions_do_not_nest(store: Store) -> None:
+    with store.write() as tx:
+        submit(tx)
+        with pytest.raises(RuntimeError, match="do not nest"), store.read():
+            pass
+    with store.read() as tx:
+        assert jobs.count(tx) == 1
+
+
+def test_a_broken_rule_is_a_mistake_of_the_program(either: Store) -> None:
+    with pytest.raises(ConstraintBroken), either.write() as tx:
+        submit(tx, priority=None)
+
+
+def test_a_lock_held_too_long_is_told_and_the_store_works_afterwards(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_SUPERVISOR_WAITS", 0.05)
+    monkeypatch.setattr(engine, "_CLIENT_WAITS", 0.05)
+    with (
+        open_store(str(path), supervisor=True) as supervisor,
+        open_store(str(path)) as client,
+        closing(sqlite3.connect(path, isolation_level=None)) as outsider,
+    ):
+        for store in (supervisor, client):
+            outsider.execute("BEGIN IMMEDIATE")
+            for _ in range(2):
+                locked = pytest.raises(StoreUnavailable, match=f"{path} is locked by another process")
+                with locked as refusal, store.write() as tx:
+                    submit(tx)
+                assert refusal.value.__cause__ is not None
+                with store.read() as tx:
+                    jobs.count(tx)
+            outsider.execute("ROLLBACK")
+            with store.write() as tx:
+                submit(tx, f"job-{store.supervisor}")
+
+
+def test_a_write_waits_for_a_lock_that_is_let_go(path: Path) -> None:
+    """The holder lets go once it is asked to, which happens while the other waits or before: both must do."""
+    open_store(str(path)).close()
+    ready, go = os.pipe(), os.pipe()
+
+    def hold() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as outsider:
+            outsider.execute("BEGIN IMMEDIATE")
+            os.write(ready[1], b".")
+            os.read(go[0], 1)
+            outsider.execute("ROLLBACK")
+
+    holder = forked(hold)
+    os.read(ready[0], 1)
+    with open_store(str(path)) as client:
+        os.write(go[1], b".")
+        with client.write() as tx:
+            submit(tx)
+    assert exit_code(holder) == 0
+    for end in (*ready, *go):
+        os.close(end)
+
+
+def test_a_full_disk_is_told_and_the_store_works_once_there_is_room(store: Store) -> None:
+    with store.read() as tx:
+        pages = tx.scalar(text("PRAGMA page_count"))
+        tx.execute(text(f"PRAGMA max_page_count={pages}"))
+    large = '"' + "x" * 100_000 + '"'
+    with pytest.raises(StoreUnavailable, match="cannot grow: its disk is full"), store.write() as tx:
+        submit(tx, payload=large)
+    with store.read() as tx:
+        tx.execute(text("PRAGMA max_page_count=1000000"))
+    with store.write() as tx:
+        submit(tx, payload=large)
+
+
+def test_a_transaction_that_sqlite_rolled_back_is_not_taken_for_committed(store: Store) -> None:
+    """As a full disk does; the statement's error may have been caught on the way."""
+
+    def lose(tx: Transaction) -> None:
+        submit(tx)
+        tx.exec_driver_sql("ROLLBACK")
+
+    with pytest.raises(StoreUnavailable, match="nothing was written"), store.write() as tx:
+        lose(tx)
+    with store.read() as tx:
+        assert jobs.count(tx) == 0
+
+
+def test_a_failed_statement_is_told_without_its_text(either: Store) -> None:
+    with pytest.raises(StoreUnavailable) as refusal, either.write() as tx:
+        tx.execute(text("SELECT payload, secret FROM jobs WHERE id = 'x'"))
+    assert str(refusal.value) == f"the database {either.path} cannot be used: no such column: secret"
+
+
+def test_the_data_version_changes_with_what_others_write(store: Store, client: Store) -> None:
+    first = store.data_version()
+    assert store.data_version() == first
+    with store.write() as tx:
+        submit(tx, "ours")
+    assert store.data_version() == first
+    with client.write() as tx:
+        submit(tx, "theirs")
+    second = store.data_version()
+    assert second != first
+    store.reopen()
+    assert store.data_version() not in {first, second}
+
+
+def test_a_client_has_no_data_version(client: Store) -> None:
+    with pytest.raises(RuntimeError):
+        client.data_version()
+
+
+def test_a_reopened_store_works(store: Store) -> None:
+    with store.write() as tx:
+        submit(tx)
+    store.reopen()
+    with store.read() as tx:
+        assert jobs.count(tx) == 1
+
+
+def test_a_closed_supervisors_store_is_told(path: Path) -> None:
+    store = open_store(str(path), supervisor=True)
+    store.close()
+    store.close()
+    with pytest.raises(StoreUnavailable, match="is closed"), store.read():
+        pass
+    with pytest.raises(StoreUnavailable, match="is closed"):
+        store.data_version()
+    with pytest.raises(StoreUnavailable, match="is closed"):
+        store.reopen()
+
+
+def pragma(store: Store, name: str) -> object:
+    with store.read() as tx:
+        return tx.scalar(text(f"PRAGMA {name}"))
+
+
+def test_every_connection_is_set_up_alike(either: Store) -> None:
+    wanted = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "trusted_schema": 0,
+        "cell_size_check": 1,
+        "busy_timeout": 1000 if either.supervisor else 10_000,
+        "wal_autocheckpoint": 1000 if either.supervisor else 0,
+    }
+    assert {name: pragma(either, name) for name in wanted} == wanted
+
+
+def test_one_supervisor_at_a_time_checkpoints(path: Path) -> None:
+    with (
+        open_store(str(path), supervisor=True) as first,
+        open_store(str(path), supervisor=True) as second,
+        open_store(str(path)) as client,
+    ):
+        assert first.try_become_checkpointer()
+        assert not second.try_become_checkpointer()
+        assert not client.try_become_checkpointer()
+        assert pragma(second, "wal_autocheckpoint") == 0
+        first.close()
+        assert second.try_become_checkpointer()
+        assert pragma(second, "wal_autocheckpoint") == 1000
+        second.reopen()
+        assert pragma(second, "wal_autocheckpoint") == 1000
