@@ -1,0 +1,63 @@
+"""A claimed job and its type -> what its child is told."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from supervisor.jobtypes.records import JobType
+from supervisor.store.records import Job
+from supervisor.supervision import Supervision
+from workers.assignment import Assignment
+from workers.trees import COOKIE
+
+_MINIMAL = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
+_NEVER = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_DIRECTORY", "ASYNCWORKER_", "INVOCATION_ID")
+"""The service's own: with these a job could speak to systemd, or with us, in the service's name."""
+
+
+def assignment(s: Supervision, job: Job, job_type: JobType, attempt: int) -> Assignment:
+    """Everything the child needs to know."""
+    where = s.settings.locations
+    directory = job_type.working_directory or where.working_directory_of(job.id, attempt)
+    return Assignment(
+        job_id=job.id,
+        job_type=job.type,
+        attempt=attempt,
+        payload=job.payload,
+        options=dict(job_type.options),
+        handler=job_type.handler,
+        command=_command(job_type, s.job_types.source.parent),
+        import_paths=[str(path) for path in s.job_types.import_paths],
+        log=str(where.log_of(job.id, attempt)),
+        directory=str(directory),
+        private_directory=job_type.working_directory is None,
+        environment=environment(job_type, os.environ)
+        | {
+            "ASYNCWORKER_JOB_ID": job.id,
+            "ASYNCWORKER_JOB_TYPE": job.type,
+            "ASYNCWORKER_ATTEMPT": str(attempt),
+            COOKIE: s.keeping.cookie,
+        },
+        nice=job_type.nice,
+    )
+
+
+def environment(job_type: JobType, ours: Mapping[str, str]) -> dict[str, str]:
+    """The minimal set, what the type inherits, what it sets; never what is the service's own."""
+    inherit = job_type.env.inherit
+    wanted = set(ours) if inherit == "all" else set(inherit)
+    passed = {name: ours[name] for name in wanted if name in ours and not name.startswith(_NEVER)}
+    return minimal_environment(ours) | passed | dict(job_type.env.set)
+
+
+def minimal_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What every job finds, and the keeper too, so that a preloaded module has read the same."""
+    return {name: value for name, value in ours.items() if name in _MINIMAL or name.startswith("LC_")}
+
+
+def _command(job_type: JobType, folder: Path) -> list[str] | None:
+    """A program given with a slash is relative to the file that names it, as in a shell script beside it."""
+    if job_type.command is None:
+        return None
+    program, *arguments = job_type.command
+    return [str(folder / program) if "/" in program else program, *arguments]

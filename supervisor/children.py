@@ -1,0 +1,80 @@
+"""The table of live children as the supervisor sees them: starting, idle, claimed for a job, deadlines."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from supervisor.jobtypes.records import JobType
+from supervisor.outcome import End
+from supervisor.store.records import Job
+from workers.identity import Identity
+
+
+@dataclass
+class Child:
+    """One child. It is idle while it has no job, and never gets a second one."""
+
+    number: int
+    keeper: int
+    """Number of the keeper that holds it."""
+    identity: Identity | None = None
+    """None until the keeper says that it is started."""
+    job: Job | None = None
+    job_type: JobType | None = None
+    attempt: int = 0
+    overdue_at: float = float("inf")
+    """Monotonic time at which its job type's timeout is over."""
+    terminating: str | None = None
+    """Why it is being ended."""
+    progress: dict[str, Any] | None = None
+    """The newest progress that is not recorded yet."""
+    end: End | None = None
+    """Set once nothing of it is left; it stays in the table until that is recorded."""
+    keeper_died: bool = False
+
+    @property
+    def idle(self) -> bool:
+        return self.identity is not None and self.job is None and self.end is None and not self.keeper_died
+
+
+@dataclass
+class Children:
+    """All of them, by number."""
+
+    _by_number: dict[int, Child] = field(default_factory=dict)
+    _next: int = 1
+
+    def add(self, keeper: int) -> Child:
+        child = Child(self._next, keeper)
+        self._by_number[child.number] = child
+        self._next += 1
+        return child
+
+    def get(self, number: int) -> Child | None:
+        return self._by_number.get(number)
+
+    def remove(self, child: Child) -> None:
+        self._by_number.pop(child.number, None)
+
+    def all(self) -> list[Child]:
+        return list(self._by_number.values())
+
+    def idle(self) -> list[Child]:
+        return [child for child in self._by_number.values() if child.idle]
+
+    def starting(self) -> list[Child]:
+        return [
+            c for c in self._by_number.values() if c.identity is None and c.end is None and not c.keeper_died
+        ]
+
+    def running(self) -> list[Child]:
+        """Those with a job whose end is not known yet."""
+        return [
+            c for c in self._by_number.values() if c.job is not None and c.end is None and not c.keeper_died
+        ]
+
+    def with_jobs(self) -> list[Child]:
+        """Those whose job is InProgress on record, ended or not."""
+        return [child for child in self._by_number.values() if child.job is not None]
+
+    def of_job(self, job_id: str) -> Child | None:
+        return next((c for c in self._by_number.values() if c.job is not None and c.job.id == job_id), None)

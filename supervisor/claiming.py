@@ -1,0 +1,51 @@
+"""Pending jobs that have a slot are paired with children that already wait at their gate."""
+
+from functools import partial
+
+from supervisor import slots
+from supervisor.assigning import assignment
+from supervisor.children import Child
+from supervisor.journal import Event
+from supervisor.store import jobs
+from supervisor.store.records import Job
+from supervisor.supervision import Entry, Supervision
+
+
+def claim(s: Supervision, entry: Entry) -> None:
+    """Claim what fits, with owner, attempt and the child's identity in one transaction.
+
+    What is in use is counted in the same transaction, so no two supervisors give one slot away. The
+    job goes through the gate only after the commit: before that no line of its code can run.
+    """
+    if not s.ready or s.draining:
+        return
+    limits = {name: job_type.max_concurrency for name, job_type in s.job_types.types.items()}
+    free = slots.free(limits, jobs.in_progress_per_type(entry.tx))
+    idle = s.children.idle()
+    eligible = [
+        job for name, number in free.items() for job in jobs.eligible(entry.tx, type=name, limit=number)
+    ]
+    for job, child in zip(slots.line_up(eligible, len(idle)), idle, strict=False):
+        _claim_one(s, entry, job, child)
+    s.wanted = max(0, len(eligible) - len(idle))
+
+
+def _claim_one(s: Supervision, entry: Entry, job: Job, child: Child) -> None:
+    assert child.identity is not None
+    attempt = job.attempt + 1
+    if jobs.claim(
+        entry.tx, job_id=job.id, owner=s.uuid, attempt=attempt, child=child.identity, now=s.clock.now()
+    ):
+        entry.afterwards(partial(_assign, s, job, child, attempt))
+
+
+def _assign(s: Supervision, job: Job, child: Child, attempt: int) -> None:
+    job_type = s.job_types.types[job.type]
+    child.job, child.job_type, child.attempt = job, job_type, attempt
+    if job_type.timeout is not None:
+        child.overdue_at = s.clock.monotonic() + job_type.timeout
+    assigned = assignment(s, job, job_type, attempt)
+    private = assigned.directory if assigned.private_directory else None
+    s.keeping.link_of(child).assign(child.number, assigned.to_frame(), job_type.grace, private)
+    assert child.identity is not None
+    s.journal.say(Event.JOB_STARTED, type=job.type, job=job.id, attempt=attempt, pid=child.identity.pid)

@@ -1,0 +1,91 @@
+"""Every log event: its name, its level, its wording. Code elsewhere only says what happened."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TextIO
+
+from supervisor.settings import LogFormat
+
+
+class Event(Enum):
+    """(level, wording). The name in lower case is the event's name in the log."""
+
+    SUPERVISOR_STARTED = ("info", "supervisor {uuid} started, pid {pid}, state folder {state_dir}")
+    SUPERVISOR_READY = ("info", "ready for jobs of {types} types")
+    SUPERVISOR_DRAINING = ("info", "stopping: no new jobs; running ones have {seconds:g} s to end")
+    SUPERVISOR_HURRIED = ("info", "stopping at once: a second signal came")
+    SUPERVISOR_STOPPED = ("info", "stopped")
+    TYPE_KEY_WITHOUT_EFFECT = ("warning", "{sentence}")
+    WAKE_SOCKET_UNAVAILABLE = ("warning", "no wake-up socket ({why}); jobs are found at the next tick")
+    KEEPER_STARTED = ("info", "keeper {number} started, pid {pid}")
+    KEEPER_READY = ("info", "keeper {number} ready, {preloaded} handlers preloaded")
+    KEEPER_DIED = (
+        "error",
+        "keeper {number} died with {running} jobs running; a new one starts in {pause:g} s",
+    )
+    KEEPER_SLOW = ("error", "keeper {number} is not ready after {seconds:g} s; it is replaced")
+    HANDLER_NOT_PRELOADED = ("warning", "{handler} is not preloaded: {why}")
+    CHILD_NOT_STARTED = ("error", "no child could be started ({why}); trying again in {pause:g} s")
+    JOB_STARTED = ("info", "{type} {job} started, attempt {attempt}, pid {pid}")
+    JOB_ENDED = ("info", "{type} {job} is {status}{because}")
+    JOB_GIVEN_BACK = ("warning", "{type} {job} is {status} again: its child ended before it could begin")
+    JOB_LOST_RACE = ("warning", "{type} {job} had been ended by somebody else; this outcome is dropped")
+    JOB_TERMINATED = ("info", "{type} {job} gets SIGTERM: {reason}; SIGKILL follows in {grace:g} s")
+    JOB_UNKILLABLE = (
+        "error",
+        "{type} {job}: processes {pids} do not end in spite of SIGKILL; its slot stays taken",
+    )
+    ORPHANS_FOUND = ("warning", "{who} is gone and left {jobs} running jobs")
+    ORPHANS_RECOVERED = (
+        "info",
+        "nothing of supervisor {owner} is running any more; processes killed: {killed}",
+    )
+    OWNER_NOT_JUDGED = (
+        "warning",
+        "whether supervisor {owner} on {host} lives cannot be seen from here; left alone",
+    )
+    DATABASE_UNAVAILABLE = (
+        "error",
+        "{why}; trying again in {pause:g} s, {waiting} outcomes wait to be recorded",
+    )
+    DATABASE_BACK = ("info", "the database answers again")
+
+
+class Journal:
+    """Writes events, one a line, as text for people or JSON for machines."""
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        log_format: LogFormat = "text",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._stream = stream or sys.stderr
+        self._as_json = log_format == "json"
+        self._now = now
+
+    def say(self, event: Event, **facts: Any) -> None:
+        level, wording = event.value
+        name, at = event.name.lower(), self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        message = wording.format(**facts)
+        if self._as_json:
+            line = json.dumps(
+                {"at": at, "level": level, "event": name, "message": message, **facts}, default=str
+            )
+        else:
+            line = f"{at} {level:<7} {name}: {_one_line(message)}"
+        try:
+            print(line, file=self._stream, flush=True)
+        except OSError:
+            # A full disk or a closed terminal takes our log; it must not take the jobs.
+            return
+
+
+def _one_line(text: str) -> str:
+    """Text of a job's must not forge lines or drive a terminal."""
+    return "".join(
+        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )

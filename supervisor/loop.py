@@ -1,0 +1,142 @@
+"""The supervisor's loop: one thread, no fork, the only writer of outcomes."""
+
+from supervisor import claiming, recording, terminating, wakeup
+from supervisor.errors import StoreUnavailable
+from supervisor.journal import Event
+from supervisor.owner import Owner
+from supervisor.stopping import Stopping
+from supervisor.store import Store
+from supervisor.supervision import Entry, Supervision
+
+_LONGEST_PAUSE = 5.0
+_PROGRESS_PAUSE = 0.5
+"""Seconds between two records of progress, however much is reported."""
+
+
+class Loop:
+    """Turns until a stop signal has been obeyed."""
+
+    def __init__(
+        self, s: Supervision, store: Store, signals: wakeup.Signals, wake_socket: wakeup.WakeSocket | None
+    ) -> None:
+        self._s = s
+        self._store = store
+        self._signals = signals
+        self._wake_socket = wake_socket
+        self._owner = Owner()
+        self._stopping = Stopping()
+        self._nudged = True
+        self._tick_at = 0.0
+        self._progress_at = 0.0
+        self._retry_at = 0.0
+        self._retry_pause = 0.0
+
+    def run(self) -> None:
+        while not self._stopping.over:
+            self._wait()
+            self.tick()
+        self._stopping.leave(self._s)
+
+    def tick(self) -> None:
+        """Everything that a supervisor does, in the order in which it matters."""
+        s = self._s
+        s.keeping.tend(s)
+        self._stopping.step(s, self._signals.arrived)
+        terminating.terminate_overdue(s)
+        if self._something_to_write():
+            self._write()
+        s.keeping.keep_spares(s)
+
+    def _write(self) -> None:
+        """Outcomes, requests, recovery, claims and heartbeat: one transaction, so one commit a tick."""
+        s = self._s
+        try:
+            if self._retry_pause:
+                # A connection that failed may hold what the disk does not have.
+                self._store.reopen()
+            with self._store.write() as tx:
+                entry = Entry(tx)
+                self._owner.beat(s, entry)
+                recording.reconcile(s, entry)
+                recording.record_outcomes(s, entry)
+                self._record_progress(entry)
+                terminating.hear_requests(s, entry)
+                s.recovery.step(s, entry)
+                claiming.claim(s, entry)
+                self._stopping.deregister(s, self._owner, entry)
+        except StoreUnavailable as error:
+            self._wait_for_database(error)
+            return
+        self._settle(entry)
+
+    def _settle(self, entry: Entry) -> None:
+        """It is committed: now what depends on it may happen."""
+        s = self._s
+        self._nudged = False
+        self._tick_at = s.clock.monotonic() + s.settings.tick
+        if self._retry_pause:
+            self._retry_pause = 0.0
+            s.journal.say(Event.DATABASE_BACK)
+        for effect in entry.effects:
+            effect()
+        if s.recovery.complete and s.keeping.ready and not s.ready:
+            s.ready = self._nudged = True
+            s.journal.say(Event.SUPERVISOR_READY, types=len(s.job_types.types))
+
+    def _something_to_write(self) -> bool:
+        s = self._s
+        now = s.clock.monotonic()
+        if now < self._retry_at:
+            return False
+        return (
+            self._nudged
+            or now >= self._tick_at
+            or s.recovery.has_news()
+            or recording.outcomes_wait(s)
+            or (s.keeping.ready and not s.ready and s.recovery.due() <= now)
+            or (s.draining and not s.children.with_jobs())
+            or (s.wanted > 0 and bool(s.children.idle()))
+            or (now >= self._progress_at and any(child.progress for child in s.children.running()))
+        )
+
+    def _record_progress(self, entry: Entry) -> None:
+        now = self._s.clock.monotonic()
+        if now >= self._progress_at:
+            recording.record_progress(self._s, entry)
+            self._progress_at = now + _PROGRESS_PAUSE
+
+    def _wait_for_database(self, error: StoreUnavailable) -> None:
+        """The jobs run on, their ends wait in memory, and nothing new is claimed."""
+        s = self._s
+        s.uncertain = True
+        self._retry_pause = min(_LONGEST_PAUSE, max(0.1, self._retry_pause * 2))
+        self._retry_at = s.clock.monotonic() + self._retry_pause
+        waiting = sum(child.end is not None for child in s.children.with_jobs())
+        s.journal.say(Event.DATABASE_UNAVAILABLE, why=str(error), pause=self._retry_pause, waiting=waiting)
+
+    def _wait(self) -> None:
+        sources: list[wakeup.Readable] = [self._signals]
+        if self._wake_socket is not None:
+            sources.append(self._wake_socket)
+        link = self._s.keeping.link
+        writing = [link] if link is not None and link.has_unsent else []
+        if link is not None and not writing:
+            sources.append(link)
+        wakeup.wait(sources, writing, self._until_next())
+        self._signals.drain()
+        if link is not None:
+            link.flush()
+        if self._wake_socket is not None and self._wake_socket.drain():
+            self._nudged = True
+
+    def _until_next(self) -> float:
+        """Seconds until something is due without an event."""
+        s = self._s
+        if self._something_to_write():
+            return 0.0
+        due = [self._retry_at] if self._retry_pause else [self._tick_at]
+        due += [s.keeping.due(), self._stopping.due()]
+        due += [child.overdue_at for child in s.children.running() if not child.terminating]
+        if any(child.progress for child in s.children.running()):
+            due.append(self._progress_at)
+        return min(due) - s.clock.monotonic()

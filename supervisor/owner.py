@@ -1,0 +1,63 @@
+"""This supervisor's own record: register, beat, deregister."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from supervisor.store import supervisors
+from supervisor.store.records import Supervisor
+from supervisor.supervision import Entry, Supervision
+
+
+class Owner:
+    """Keeps the row of this supervisor's life true."""
+
+    def __init__(self) -> None:
+        self._state: str | None = None
+        self._beat_at = 0.0
+
+    def due(self) -> float:
+        """Monotonic seconds of the next heartbeat."""
+        return self._beat_at
+
+    def beat(self, s: Supervision, entry: Entry) -> None:
+        """Register at first; then say that we live, and what state we are in."""
+        state = "stopping" if s.draining else "running" if s.ready else "starting"
+        now = s.clock.monotonic()
+        if self._state is None:
+            supervisors.register(entry.tx, _record(s))
+            entry.afterwards(lambda: self._note("starting", now + s.settings.heartbeat))
+            return
+        if state != self._state:
+            supervisors.set_state(entry.tx, uuid=s.uuid, state=state, now=s.clock.now())
+        elif now < self._beat_at:
+            return
+        supervisors.beat(entry.tx, uuid=s.uuid, now=s.clock.now())
+        entry.afterwards(lambda: self._note(state, now + s.settings.heartbeat))
+
+    def deregister(self, s: Supervision, entry: Entry) -> None:
+        supervisors.set_state(entry.tx, uuid=s.uuid, state="stopped", now=s.clock.now())
+
+    def _note(self, state: str, beat_at: float) -> None:
+        self._state, self._beat_at = state, beat_at
+
+
+def _record(s: Supervision) -> Supervisor:
+    now = s.clock.now()
+    return Supervisor(
+        uuid=s.uuid,
+        host=s.here.host,
+        boot_id=s.here.boot_id,
+        pid_namespace=s.here.pid_namespace,
+        identity=s.me,
+        version=installed_version(),
+        state="starting",
+        started_at=now,
+        heartbeat_at=now,
+        ended_at=None,
+    )
+
+
+def installed_version() -> str:
+    try:
+        return version("asyncworker")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,96 @@
+"""What has ended, and how far the rest is, goes into the database."""
+
+from functools import partial
+
+from supervisor.children import Child
+from supervisor.journal import Event
+from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.outcome import Outcome, decide
+from supervisor.store import jobs
+from supervisor.supervision import Entry, Supervision
+
+
+def outcomes_wait(s: Supervision) -> bool:
+    """Whether any attempt is over, and nothing of it left, that is not on record."""
+    return any(
+        child.end is not None or (child.keeper_died and s.keeping.is_swept(child.keeper))
+        for child in s.children.with_jobs()
+    )
+
+
+def record_outcomes(s: Supervision, entry: Entry) -> None:
+    """One conditional UPDATE for each attempt of which nothing is left; the loser of a race does nothing."""
+    for child in s.children.with_jobs():
+        if child.end is not None and not child.end.assigned:
+            _give_back(s, entry, child)
+        elif (outcome := _outcome_of(s, child)) is not None:
+            _finish(s, entry, child, outcome)
+
+
+def record_progress(s: Supervision, entry: Entry) -> None:
+    """The newest progress of each; what came in between is nobody's loss."""
+    for child in s.children.running():
+        if child.progress is None or child.job is None:
+            continue
+        news, child.progress = child.progress, None
+        jobs.record_progress(
+            entry.tx,
+            job_id=child.job.id,
+            owner=s.uuid,
+            attempt=child.attempt,
+            fraction=news["fraction"],
+            message=news["message"],
+        )
+
+
+def reconcile(s: Supervision, entry: Entry) -> None:
+    """After a commit of which we do not know whether it happened: what is ours on record and has no child.
+
+    Such a job was claimed and never assigned, so none of its code has run.
+    """
+    if not s.uncertain:
+        return
+    here = {(child.job.id, child.attempt) for child in s.children.with_jobs() if child.job}
+    for job in jobs.held_by(entry.tx, owner=s.uuid):
+        if (job.id, job.attempt) not in here:
+            jobs.give_back(entry.tx, job_id=job.id, owner=s.uuid, attempt=job.attempt, now=s.clock.now())
+    entry.afterwards(partial(setattr, s, "uncertain", False))
+
+
+def _outcome_of(s: Supervision, child: Child) -> Outcome | None:
+    if child.end is not None:
+        return decide(child.end, supervisor=f"its supervisor {s.uuid} (pid {s.me.pid} on {s.here.host})")
+    if child.keeper_died and s.keeping.is_swept(child.keeper):
+        if child.terminating == "cancel":
+            return Outcome(JobStatus.CANCELLED)
+        return Outcome(
+            JobStatus.FAILED,
+            FailureKind.KEEPER_DIED,
+            error_message=f"keeper {child.keeper} of supervisor {s.uuid}, which held its process, had died",
+        )
+    return None
+
+
+def _finish(s: Supervision, entry: Entry, child: Child, outcome: Outcome) -> None:
+    assert child.job is not None
+    job = child.job
+    won = jobs.finish(
+        entry.tx, job_id=job.id, owner=s.uuid, attempt=child.attempt, outcome=outcome, now=s.clock.now()
+    )
+    because = f" ({outcome.failure_kind}: {outcome.error_message})" if outcome.failure_kind else ""
+    event = Event.JOB_ENDED if won else Event.JOB_LOST_RACE
+    _then(s, entry, child, event, status=outcome.status, because=because)
+
+
+def _give_back(s: Supervision, entry: Entry, child: Child) -> None:
+    assert child.job is not None
+    job = child.job
+    status = jobs.give_back(entry.tx, job_id=job.id, owner=s.uuid, attempt=child.attempt, now=s.clock.now())
+    event = Event.JOB_GIVEN_BACK if status else Event.JOB_LOST_RACE
+    _then(s, entry, child, event, status=status)
+
+
+def _then(s: Supervision, entry: Entry, child: Child, event: Event, **facts: object) -> None:
+    assert child.job is not None
+    entry.afterwards(partial(s.children.remove, child))
+    entry.afterwards(partial(s.journal.say, event, type=child.job.type, job=child.job.id, **facts))

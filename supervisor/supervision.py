@@ -1,0 +1,53 @@
+"""What the duties of the supervisor share: one object, passed to each of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from supervisor.children import Children
+from supervisor.clock import Clock
+from supervisor.jobtypes.records import JobTypes
+from supervisor.journal import Journal
+from supervisor.settings import Settings
+from workers.identity import Identity
+
+if TYPE_CHECKING:
+    from supervisor.keeping import Keeping
+    from supervisor.liveness import Here
+    from supervisor.recovery import Recovery
+    from supervisor.store import Transaction
+
+
+@dataclass
+class Supervision:
+    """One supervisor's life."""
+
+    uuid: str
+    settings: Settings
+    job_types: JobTypes
+    clock: Clock
+    journal: Journal
+    keeping: "Keeping"
+    recovery: "Recovery"
+    here: "Here"
+    me: Identity
+    children: Children = field(default_factory=Children)
+    ready: bool = False
+    """Recovered, and children can be started: only now is anything claimed."""
+    draining: bool = False
+    """Stopping: what runs may end, nothing new begins."""
+    wanted: int = 0
+    """Jobs that had a slot at the last claim and no child to run in."""
+    uncertain: bool = True
+    """A commit may or may not have happened: what is recorded as ours is compared with what is."""
+
+
+@dataclass
+class Entry:
+    """One transaction of a tick, and what is to happen only once it is committed."""
+
+    tx: "Transaction"
+    effects: list[Callable[[], None]] = field(default_factory=list)
+
+    def afterwards(self, effect: Callable[[], None]) -> None:
+        self.effects.append(effect)

@@ -1,0 +1,102 @@
+"""What ends the supervisor's wait: signals, nudges, and the keeper."""
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+
+class Readable(Protocol):
+    """What can be waited for."""
+
+    def fileno(self) -> int: ...
+
+
+class Signals:
+    """Stop signals are only noted here; the loop decides. A handler does nothing but count."""
+
+    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
+        self.arrived = 0
+        """How many have come so far."""
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, self._note)
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def drain(self) -> None:
+        try:
+            while os.read(self._reader, 4096):
+                pass
+        except BlockingIOError:
+            return
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.arrived += 1
+
+
+class WakeSocket:
+    """`wake.sock`: a datagram means that something in the database has changed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Bind it. Raises OSError where that cannot be done.
+
+        A second supervisor on one state folder takes a name beside the first one's.
+        """
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.name = "wake.sock"
+        if self._answers(self.name):
+            self.name = f"wake-{os.getpid()}.sock"
+        path = folder / self.name
+        path.unlink(missing_ok=True)
+        self._socket.bind(self._short(self.name))
+        path.chmod(0o600)
+        self._path = path
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def drain(self) -> bool:
+        """True where anybody nudged."""
+        nudged = False
+        try:
+            while True:
+                self._socket.recv(64)
+                nudged = True
+        except BlockingIOError:
+            return nudged
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._socket.close()
+        os.close(self._folder)
+
+    def _answers(self, name: str) -> bool:
+        """Whether somebody listens there: a dead supervisor leaves the file behind."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(self._short(name))
+            except OSError:
+                return False
+        return True
+
+    def _short(self, name: str) -> str:
+        # A socket's path is cut off at 108 bytes (unix(7)); through the open folder it is always short.
+        return f"/proc/self/fd/{self._folder}/{name}"
+
+
+def wait(sources: Iterable[Readable], writing: Iterable[Readable], seconds: float) -> None:
+    """Until one of them is ready, or the time is over."""
+    poll = select.poll()
+    for source in sources:
+        poll.register(source, select.POLLIN)
+    for sink in writing:
+        poll.register(sink, select.POLLIN | select.POLLOUT)
+    poll.poll(max(0.0, seconds) * 1000)

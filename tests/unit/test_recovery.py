@@ -1,0 +1,184 @@
+"""Recovery with a scripted clock and keeper, over a real SQLite file."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.jobtypes.records import JobType
+from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.lifeline import Lifeline
+from supervisor.store import jobs, supervisors
+from supervisor.store.records import Job, Supervisor
+from tests.support.builders import a_supervisor
+from tests.support.scripted import Scripted, scripted
+from workers.identity import Identity
+
+NOBODY = Identity(4_000_000, 1, None)
+"""No process: pids do not go that far here."""
+
+
+@pytest.fixture
+def it(tmp_path: Path) -> Iterator[Scripted]:
+    with scripted(tmp_path, JobType(name="Mail", handler="a:b", max_concurrency=2)) as one:
+        yield one
+
+
+def owner(it: Scripted, **other: object) -> Supervisor:
+    here = it.s.here
+    facts = {"uuid": "dead", "host": here.host, "boot_id": here.boot_id, "pid_namespace": here.pid_namespace}
+    return a_supervisor(**(facts | {"identity": NOBODY} | other))
+
+
+def leave_a_job(it: Scripted, by: Supervisor, job_id: str = "left") -> None:
+    """A job that is InProgress on record and belongs to this supervisor."""
+    with it.store.write() as tx:
+        if supervisors.get(tx, by.uuid) is None:
+            supervisors.register(tx, by)
+        jobs.insert(tx, id=job_id, type="Mail", payload="1", priority=0, max_attempts=1, created_at=1)
+        assert jobs.claim(tx, job_id=job_id, owner=by.uuid, attempt=1, child=NOBODY, now=1)
+
+
+def begin(it: Scripted) -> None:
+    it.tick()
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={})
+    it.tick()
+
+
+def job(it: Scripted, job_id: str = "left") -> Job:
+    with it.store.read() as tx:
+        found = jobs.get(tx, job_id)
+    assert found is not None
+    return found
+
+
+def test_an_orphan_fails_only_after_nothing_of_its_owner_is_running(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    begin(it)
+    assert [(o["owner"], o["children"]) for o in it.keeper.of("sweep")] == [("dead", [[4_000_000, 1, None]])]
+    for _ in range(3):
+        it.tick()
+    assert job(it).status is JobStatus.IN_PROGRESS
+    it.keeper.said(op="swept", owner="dead", killed=2)
+    it.tick()
+    assert (job(it).status, job(it).failure_kind) == (JobStatus.FAILED, FailureKind.OWNER_DIED)
+    assert f"dead (pid 4000000 on {it.s.here.host})" in (job(it).error_message or "")
+
+
+def test_nothing_is_claimed_before_the_orphans_of_the_start_are_settled(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    with it.store.write() as tx:
+        jobs.insert(tx, id="waits", type="Mail", payload="1", priority=0, max_attempts=1, created_at=1)
+    begin(it)
+    for _ in range(3):
+        it.start_children()
+        it.tick()
+    assert it.keeper.of("assign") == []
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    for _ in range(3):
+        it.tick()
+        it.start_children()
+    assert [o["job"]["job_id"] for o in it.keeper.of("assign")] == ["waits"]
+
+
+def test_an_owner_in_another_container_is_recovered_once_its_lifeline_is_cut(it: Scripted) -> None:
+    lifelines = it.s.here.lifelines
+    leave_a_job(it, owner(it, pid_namespace=1))
+    with Lifeline(lifelines, "dead"):
+        begin(it)
+        it.tick()
+        assert it.keeper.of("sweep") == []
+    it.tick()
+    assert [(o["owner"], o["children"]) for o in it.keeper.of("sweep")] == [("dead", [])]
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    it.tick()
+    assert job(it).failure_kind is FailureKind.OWNER_DIED
+    assert list(lifelines.iterdir()) == []
+
+
+def test_after_a_reboot_there_is_nothing_to_sweep(it: Scripted) -> None:
+    leave_a_job(it, owner(it, boot_id="another boot"))
+    begin(it)
+    assert it.keeper.of("sweep") == []
+    assert job(it).failure_kind is FailureKind.HOST_REBOOTED
+
+
+def test_an_orphan_whose_end_was_asked_for_is_cancelled(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    with it.store.write() as tx:
+        jobs.request_cancel(tx, id="left", now=1)
+    begin(it)
+    it.keeper.said(op="swept", owner="dead", killed=1)
+    it.tick()
+    assert job(it).status is JobStatus.CANCELLED
+
+
+def test_the_jobs_of_a_living_supervisor_are_not_touched(it: Scripted) -> None:
+    parent = Identity.of(os.getppid())
+    leave_a_job(it, owner(it, uuid="alive", identity=parent))
+    begin(it)
+    for _ in range(5):
+        it.tick()
+    assert it.keeper.of("sweep") == []
+    assert job(it).status is JobStatus.IN_PROGRESS
+
+
+def test_an_owner_that_cannot_be_judged_from_here_is_left_alone_and_said_once(it: Scripted) -> None:
+    leave_a_job(it, owner(it, pid_namespace=1))
+    begin(it)
+    for _ in range(5):
+        it.tick()
+    assert job(it).status is JobStatus.IN_PROGRESS
+    assert it.log.getvalue().count("owner_not_judged") == 1
+
+
+def test_a_supervisor_that_dies_later_is_recovered_on_the_timer(it: Scripted) -> None:
+    begin(it)
+    it.tick()
+    leave_a_job(it, owner(it))
+    it.tick(it.s.settings.recovery)
+    assert [o["owner"] for o in it.keeper.of("sweep")] == ["dead"]
+
+
+def test_what_was_asked_of_a_keeper_that_died_is_asked_of_the_next(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    begin(it)
+    it.keeper.lost = True
+    it.tick()
+    begin(it)
+    it.tick()
+    assert "dead" in [o["owner"] for o in it.keepers[1].of("sweep")]
+
+
+def test_a_job_whose_owner_is_on_record_as_ended_is_recovered_too(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    with it.store.write() as tx:
+        supervisors.set_state(tx, uuid="dead", state="stopped", now=1)
+    begin(it)
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    it.tick()
+    assert job(it).failure_kind is FailureKind.OWNER_DIED
+
+
+def test_a_recovery_whose_commit_fails_is_done_again(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    leave_a_job(it, owner(it), "also")
+    begin(it)
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    it.flaky.fail_before_commit = 1
+    it.tick()
+    assert job(it).status is JobStatus.IN_PROGRESS
+    it.tick(10)
+    assert {job(it).status, job(it, "also").status} == {JobStatus.FAILED}
+
+
+def test_the_private_folder_of_an_orphan_is_removed(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    begin(it)
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    it.tick()
+    expected = str(it.s.settings.locations.working_directory_of("left", 1))
+    assert [o["directory"] for o in it.keeper.of("discard")] == [expected]
+
+
