@@ -30,17 +30,7 @@ def record_outcomes(s: Supervision, entry: Entry) -> None:
 def record_progress(s: Supervision, entry: Entry) -> None:
     """The newest progress of each; what came in between is nobody's loss."""
     for child in s.children.running():
-        if child.progress is None or child.job is None:
-            continue
-        news, child.progress = child.progress, None
-        jobs.record_progress(
-            entry.tx,
-            job_id=child.job.id,
-            owner=s.uuid,
-            attempt=child.attempt,
-            fraction=news["fraction"],
-            message=news["message"],
-        )
+        _record_progress_of(s, entry, child)
 
 
 def reconcile(s: Supervision, entry: Entry) -> None:
@@ -71,12 +61,30 @@ def _outcome_of(s: Supervision, child: Child) -> Outcome | None:
     return None
 
 
+def _record_progress_of(s: Supervision, entry: Entry, child: Child) -> None:
+    if child.progress is None or child.job is None:
+        return
+    news, child.progress = child.progress, None
+    jobs.record_progress(
+        entry.tx,
+        job_id=child.job.id,
+        owner=s.uuid,
+        attempt=child.attempt,
+        fraction=news["fraction"],
+        message=news["message"],
+    )
+
+
 def _finish(s: Supervision, entry: Entry, child: Child, outcome: Outcome) -> None:
     assert child.job is not None
     job = child.job
+    _record_progress_of(s, entry, child)  # its last, which came with its end
     won = jobs.finish(
         entry.tx, job_id=job.id, owner=s.uuid, attempt=child.attempt, outcome=outcome, now=s.clock.now()
     )
+    if child.end is None:  # its keeper died, and cannot remove the working directory
+        directory = s.settings.locations.working_directory_of(job.id, child.attempt)
+        entry.afterwards(partial(s.keeping.discard, str(directory)))
     because = f" ({outcome.failure_kind}: {outcome.error_message})" if outcome.failure_kind else ""
     event = Event.JOB_ENDED if won else Event.JOB_LOST_RACE
     _then(s, entry, child, event, status=outcome.status, because=because)

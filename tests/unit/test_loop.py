@@ -320,6 +320,16 @@ def test_progress_is_recorded_newest_only(it: Scripted) -> None:
     assert (job(it, "one").progress_fraction, job(it, "one").progress_message) == (0.7, "m")
 
 
+def test_the_last_progress_before_the_end_is_recorded_with_it(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    child = it.s.children.with_jobs()[0]
+    it.keeper.said(op="progress", child=child.number, kind="progress", fraction=1.0, message="done")
+    it.end(child)
+    it.tick(0)
+    assert (job(it, "one").status, job(it, "one").progress_fraction) == (JobStatus.COMPLETED, 1.0)
+
+
 @pytest.mark.parametrize("fraction", ["a lot", None, 2, -1, float("nan"), True, [1]])
 def test_progress_that_makes_no_sense_is_not_recorded(it: Scripted, fraction: object) -> None:
     it.get_ready()

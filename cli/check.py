@@ -1,0 +1,48 @@
+"""asyncworker check: every mistake in the job types, before the service meets one; starts nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.options import verb
+from cli.output import say, talk
+from cli.rehearsal import import_failure
+from supervisor.errors import InvalidConfiguration
+from supervisor.settings import Locations
+
+if TYPE_CHECKING:
+    from supervisor.jobtypes.records import JobTypes
+
+
+@verb("check")
+def check(at: Locations) -> None:
+    """Check the job types file, and import every handler."""
+    from supervisor.jobtypes.effect import without_effect  # noqa: PLC0415  (YAML, for this verb only)
+    from supervisor.jobtypes.load import load  # noqa: PLC0415
+
+    configured = load(_as_given(at.config))
+    mistakes = _handlers_that_fail(configured, _as_given(at.config))
+    for sentence in without_effect(configured):
+        talk(f"Note: {sentence}")
+    if mistakes:
+        raise InvalidConfiguration("\n".join(mistakes))
+    count = len(configured.types)
+    say(f"{at.config.name} is valid: {count} job type{'' if count == 1 else 's'}")
+
+
+def _handlers_that_fail(configured: "JobTypes", file: Path) -> list[str]:
+    """A line for each job type whose handler cannot be imported. A handler of several is imported once."""
+    targets = dict.fromkeys(each.handler for each in configured.types.values() if each.handler)
+    failures = {target: import_failure(target, configured.import_paths) for target in targets}
+    return [
+        f"{file}: job_types.{each.name}.handler: {failure}"
+        for each in configured.types.values()
+        if each.handler and (failure := failures[each.handler])
+    ]
+
+
+def _as_given(config: Path) -> Path:
+    """Shorter in every message where the file lies in the current folder."""
+    try:
+        return config.relative_to(Path.cwd())
+    except (ValueError, OSError):  # it lies elsewhere, or the current folder is gone
+        return config

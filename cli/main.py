@@ -1,0 +1,94 @@
+"""The command `asyncworker`: its verbs, and how everything that goes wrong comes out."""
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+import click
+
+from cli.cancel import cancel
+from cli.check import check
+from cli.completion import completion
+from cli.failures import report
+from cli.list import list_
+from cli.logs import logs
+from cli.options import places
+from cli.serve import serve
+from cli.status import status
+from cli.submit import submit
+from cli.types import types
+from cli.version import version
+from cli.wait import wait
+
+NAME = "asyncworker"
+
+_USAGE = 2
+
+
+class Verbs(click.Group):
+    """Shown in the order of use, not of the alphabet; a mistyped verb is answered with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
+            nearest = get_close_matches(name, self.commands, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else "."
+            raise click.UsageError(f"there is no verb {name!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(NAME, cls=Verbs, invoke_without_command=True)
+@places
+@click.pass_context
+def asyncworker(context: click.Context, /, **_: str | None) -> int | None:
+    """Run jobs, each in a process of its own.
+
+    Every option of every verb can be given as ASYNCWORKER_<OPTION> in the environment, too.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    click.echo(context.get_help(), err=True)
+    return _USAGE
+
+
+for _verb in (
+    serve,
+    submit,
+    status,
+    list_,
+    cancel,
+    wait,
+    logs,
+    types,
+    check,
+    version,
+    completion,
+):
+    asyncworker.add_command(_verb)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, and give its exit code; nothing that goes wrong comes out as an exception.
+
+    But a pipe that nobody reads any more, as of `| head`, ends the process: click sees to it, quietly.
+    """
+    try:
+        code = asyncworker.main(arguments, prog_name=NAME, standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last place that can say it in a sentence
+        return report(error)
+    return code or 0
+
+
+def main() -> NoReturn:
+    """Run the command that was typed, and leave with its exit code."""
+    # A name that is no UTF-8 must not turn an answer into a UnicodeEncodeError.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run())
