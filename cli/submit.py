@@ -63,7 +63,7 @@ def submit(
             return INTERRUPTED
         finally:
             if as_json and not quiet:
-                _show(client, job)
+                _show(client.get(job.id) if wait else job)
 
 
 def _leave(client: "Client", *, quiet: bool) -> int:
@@ -91,7 +91,7 @@ def _abandoned(job: "Job") -> str:
     return f"job {job.id} had begun, but its service is gone; the next will settle it: asyncworker serve"
 
 
-def _show(client: "Client", job: "Job") -> None:
+def _show(job: "Job") -> None:
     from supervisor import representation  # noqa: PLC0415  (JSON and dates, for this form only)
 
-    show(representation.job(client.get(job.id)), list, as_json=True)
+    show(representation.job(job), list, as_json=True)

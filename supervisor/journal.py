@@ -16,7 +16,8 @@ class Event(Enum):
     SUPERVISOR_STARTED = ("info", "supervisor {uuid} started, pid {pid}, state folder {state_dir}")
     SUPERVISOR_READY = ("info", "ready for jobs of {types} types")
     SUPERVISOR_DRAINING = ("info", "stopping: no new jobs; running ones have {seconds:g} s to end")
-    SUPERVISOR_HURRIED = ("info", "stopping at once: a second signal came")
+    SUPERVISOR_TERMINATING = ("info", "stopping: {running} running jobs are terminated")
+    RELOAD_NOT_SUPPORTED = ("warning", "SIGHUP changes nothing yet; restart to read the job types again")
     SUPERVISOR_STOPPED = ("info", "stopped")
     TYPE_KEY_WITHOUT_EFFECT = ("warning", "{sentence}")
     WAKE_SOCKET_UNAVAILABLE = ("warning", "no wake-up socket ({why}); jobs are found at the next tick")
@@ -26,7 +27,7 @@ class Event(Enum):
         "error",
         "keeper {number} died with {running} jobs running; a new one starts in {pause:g} s",
     )
-    KEEPER_SLOW = ("error", "keeper {number} is not ready after {seconds:g} s; it is replaced")
+    KEEPER_SLOW = ("error", "keeper {number} has not answered for {seconds:g} s; it is replaced")
     HANDLER_NOT_PRELOADED = ("warning", "{handler} is not preloaded: {why}")
     CHILD_NOT_STARTED = ("error", "no child could be started ({why}); trying again in {pause:g} s")
     JOB_STARTED = ("info", "{type} {job} started, attempt {attempt}, pid {pid}")

@@ -68,6 +68,10 @@ class KeeperLink:
     def preload(self, targets: list[str], import_paths: list[str]) -> None:
         self._channel.send({"op": "preload", "targets": targets, "import_paths": import_paths})
 
+    def ping(self) -> None:
+        """Ask for a pong."""
+        self._channel.send({"op": "ping"})
+
     def start(self, child: int) -> None:
         self._channel.send({"op": "start", "child": child})
 

@@ -14,6 +14,10 @@ from workers.trees import adopted
 
 _READY_WITHIN = 90.0
 """Seconds a keeper may take to preload: every trial import is limited to ten."""
+_PING_EVERY = 5.0
+_PINGS = 6
+"""Questions in a row, each in a turn of its own, after whose silence a keeper is replaced. Counted and
+not timed: when the whole service was stopped for a while, a keeper must have had time to answer."""
 _SETTLED = 10.0
 """Seconds after which a keeper's death is not taken for one of a row."""
 _LONGEST_PAUSE = 30.0
@@ -32,6 +36,8 @@ class Keeping:
         self._deaths_in_a_row = 0
         self._spare_at = 0.0
         self._spare_pause = 0.0
+        self._ping_at = 0.0
+        self._unanswered = 0
         self._unswept: dict[int, tuple[str, list[Identity]]] = {}
         """Dead keepers by number: their cookie, and the children they had."""
 
@@ -66,9 +72,15 @@ class Keeping:
             if now >= self._start_at:
                 self._start(s, now)
             return
-        for frame in self._link.receive():
-            self._HEAR[frame["op"]](self, s, frame)
-        if not self._ready and now - self._began > _READY_WITHIN:
+        while frames := self._link.receive():
+            for frame in frames:
+                self._HEAR[frame["op"]](self, s, frame)
+            if not self._link.reaped():
+                break
+            # Dead: heard out at once, so that nothing is given to its children any more.
+        if self._ready:
+            self._ping(s, self._link, now)
+        elif now - self._began > _READY_WITHIN:
             s.journal.say(Event.KEEPER_SLOW, number=self._number, seconds=_READY_WITHIN)
             self._link.kill()
         if self._link.lost:
@@ -76,11 +88,27 @@ class Keeping:
 
     def due(self) -> float:
         """When it is to be looked at without an event: monotonic seconds."""
-        return self._start_at if self._link is None else float("inf")
+        return self._start_at if self._link is None else self._ping_at if self._ready else float("inf")
+
+    def _ping(self, s: Supervision, link: KeeperLink, now: float) -> None:
+        """A keeper that is stopped, or stuck, can neither start nor end anything: better dead, and replaced."""
+        if now < self._ping_at:
+            return
+        self._ping_at = now + _PING_EVERY
+        if self._unanswered >= _PINGS:
+            s.journal.say(Event.KEEPER_SLOW, number=self._number, seconds=_PINGS * _PING_EVERY)
+            link.kill()
+            return
+        self._unanswered += 1
+        link.ping()
+
+    def _hear_pong(self, s: Supervision, frame: Frame) -> None:
+        self._unanswered = 0
 
     def _start(self, s: Supervision, now: float) -> None:
         self._number += 1
         self._ready = False
+        self._unanswered = 0
         self._began = now
         try:
             self._link = self._start_keeper(self._number)
@@ -173,6 +201,7 @@ class Keeping:
 
     _HEAR: ClassVar[dict[str, Callable[["Keeping", Supervision, Frame], None]]] = {
         "ready": _hear_ready,
+        "pong": _hear_pong,
         "started": _hear_started,
         "start_failed": _hear_start_failed,
         "progress": _hear_progress,

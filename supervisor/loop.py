@@ -7,6 +7,7 @@ from supervisor.owner import Owner
 from supervisor.stopping import Stopping
 from supervisor.store import Store
 from supervisor.supervision import Entry, Supervision
+from supervisor.tidying import Tidying
 
 _LONGEST_PAUSE = 5.0
 _PROGRESS_PAUSE = 0.5
@@ -25,7 +26,9 @@ class Loop:
         self._wake_socket = wake_socket
         self._owner = Owner()
         self._stopping = Stopping()
+        self._tidying = Tidying()
         self._nudged = True
+        self._checkpoints = False
         self._tick_at = 0.0
         self._progress_at = 0.0
         self._retry_at = 0.0
@@ -42,10 +45,16 @@ class Loop:
         s = self._s
         s.keeping.tend(s)
         self._stopping.step(s, self._signals.arrived)
+        self._hear_hangup()
         terminating.terminate_overdue(s)
         if self._something_to_write():
             self._write()
         s.keeping.keep_spares(s)
+
+    def _hear_hangup(self) -> None:
+        if self._signals.hung_up:
+            self._signals.hung_up = False
+            self._s.journal.say(Event.RELOAD_NOT_SUPPORTED)
 
     def _write(self) -> None:
         """Outcomes, requests, recovery, claims and heartbeat: one transaction, so one commit a tick."""
@@ -62,6 +71,7 @@ class Loop:
                 self._record_progress(entry)
                 terminating.hear_requests(s, entry)
                 s.recovery.step(s, entry)
+                self._tidying.step(s, entry)
                 claiming.claim(s, entry)
                 self._stopping.deregister(s, self._owner, entry)
         except StoreUnavailable as error:
@@ -79,6 +89,9 @@ class Loop:
             s.journal.say(Event.DATABASE_BACK)
         for effect in entry.effects:
             effect()
+        if not self._checkpoints:
+            # Whoever had this duty may have died since we asked last.
+            self._checkpoints = self._store.try_become_checkpointer()
         if s.recovery.complete and s.keeping.ready and not s.ready:
             s.ready = self._nudged = True
             s.journal.say(Event.SUPERVISOR_READY, types=len(s.job_types.types))

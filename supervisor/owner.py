@@ -23,7 +23,8 @@ class Owner:
         state = "stopping" if s.draining else "running" if s.ready else "starting"
         now = s.clock.monotonic()
         if self._state is None:
-            supervisors.register(entry.tx, _record(s))
+            if supervisors.get(entry.tx, s.uuid) is None:  # the commit that seemed to fail may have happened
+                supervisors.register(entry.tx, _record(s))
             entry.afterwards(lambda: self._note("starting", now + s.settings.heartbeat))
             return
         if state != self._state:

@@ -1,7 +1,6 @@
 """Put a supervisor together from its settings, and run it."""
 
 import os
-import signal
 import sys
 import uuid
 from functools import partial
@@ -39,7 +38,7 @@ def serve() -> int:
 
 def _serve(settings: Settings) -> None:
     # First of all: a signal during a slow start is obeyed as soon as the loop turns.
-    signals = Signals((signal.SIGTERM, signal.SIGINT))
+    signals = Signals()
     journal = Journal(log_format=settings.log_format)
     job_types = load(settings.locations.config)
     settings.locations.make_state_dir()

@@ -45,6 +45,11 @@ class Locations:
         return self.state_dir / "logs"
 
     @property
+    def working_directories(self) -> Path:
+        """Where attempts have their private folders."""
+        return self.state_dir / "work"
+
+    @property
     def wake_socket(self) -> Path:
         return self.state_dir / "wake.sock"
 
@@ -54,7 +59,7 @@ class Locations:
 
     def working_directory_of(self, job_id: str, attempt: int) -> Path:
         """The private folder of an attempt whose job type names none."""
-        return self.state_dir / "work" / f"{job_id}.{attempt}"
+        return self.working_directories / f"{job_id}.{attempt}"
 
     def make_state_dir(self) -> None:
         """Make the state folder, for the owner alone.
@@ -63,7 +68,7 @@ class Locations:
         """
         try:
             self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.logs, self.state_dir / "work"):
+            for folder in (self.logs, self.working_directories):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(

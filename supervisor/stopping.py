@@ -11,26 +11,26 @@ _RECORDING_SECONDS = 30.0
 
 
 class Stopping:
-    """The first signal drains; the second ends the drain; the third ends the grace too."""
+    """The first signal drains; the second, or the end of the drain, terminates; the next ends the grace too."""
 
     def __init__(self) -> None:
         self.over = False
+        self._stage = 0
         self._heard = 0
         self._deadline = float("inf")
         self._give_up_at = float("inf")
+        self._recorded = False
 
     def due(self) -> float:
         return min(self._deadline, self._give_up_at)
 
     def step(self, s: Supervision, signals: int) -> None:
         now = s.clock.monotonic()
-        if signals > self._heard:
-            self._hear(s, signals, now)
+        while self._heard < signals:
+            self._heard += 1
+            self._advance(s, now)
         if now >= self._deadline:
-            self._deadline = float("inf")
-            grace = max((c.job_type.grace for c in s.children.running() if c.job_type), default=0.0)
-            self._give_up_at = now + grace + _RECORDING_SECONDS
-            terminating.terminate_all(s, "shutdown", 0.0 if signals > 2 else None)
+            self._advance(s, now)
         if now >= self._give_up_at:
             self.over = True
 
@@ -45,19 +45,22 @@ class Stopping:
         link = s.keeping.hang_up()
         if link is not None and not link.wait(_KEEPER_SECONDS):
             link.kill()
-        else:
+        elif self._recorded:
             lifeline.remove(s.here.lifelines, s.uuid)
         s.journal.say(Event.SUPERVISOR_STOPPED)
 
-    def _hear(self, s: Supervision, signals: int, now: float) -> None:
-        if not s.draining:
+    def _advance(self, s: Supervision, now: float) -> None:
+        self._stage += 1
+        self._deadline = float("inf")
+        if self._stage == 1:
             s.draining = True
             self._deadline = now + s.settings.drain_timeout
             s.journal.say(Event.SUPERVISOR_DRAINING, seconds=s.settings.drain_timeout)
-        if signals > 1:
-            self._deadline = now
-            s.journal.say(Event.SUPERVISOR_HURRIED)
-        self._heard = signals
+            return
+        grace = max((c.job_type.grace for c in s.children.running() if c.job_type), default=0.0)
+        self._give_up_at = now + grace + _RECORDING_SECONDS
+        s.journal.say(Event.SUPERVISOR_TERMINATING, running=len(s.children.running()))
+        terminating.terminate_all(s, "shutdown", None if self._stage == 2 else 0.0)
 
     def _end(self) -> None:
-        self.over = True
+        self.over = self._recorded = True

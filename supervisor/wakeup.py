@@ -1,5 +1,6 @@
 """What ends the supervisor's wait: signals, nudges, and the keeper."""
 
+import fcntl
 import os
 import select
 import signal
@@ -17,15 +18,18 @@ class Readable(Protocol):
 
 
 class Signals:
-    """Stop signals are only noted here; the loop decides. A handler does nothing but count."""
+    """Signals are only noted here; the loop decides. A handler does nothing but count."""
 
-    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
+    def __init__(self) -> None:
         self.arrived = 0
-        """How many have come so far."""
+        """How many requests to stop have come so far."""
+        self.hung_up = False
+        """A SIGHUP has come, and nobody has acted on it."""
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for number in numbers:
+        for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
+        signal.signal(signal.SIGHUP, self._note_hangup)
 
     def fileno(self) -> int:
         return self._reader
@@ -40,6 +44,9 @@ class Signals:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.arrived += 1
 
+    def _note_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self.hung_up = True
+
 
 class WakeSocket:
     """`wake.sock`: a datagram means that something in the database has changed."""
@@ -51,14 +58,17 @@ class WakeSocket:
         """
         self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.name = "wake.sock"
-        if self._answers(self.name):
-            self.name = f"wake-{os.getpid()}.sock"
-        path = folder / self.name
-        path.unlink(missing_ok=True)
-        self._socket.bind(self._short(self.name))
-        path.chmod(0o600)
-        self._path = path
+        # Two that start at once must not take each other's socket for a dead one's.
+        fcntl.flock(self._folder, fcntl.LOCK_EX)
+        try:
+            for dead in [path for path in folder.glob("wake*.sock") if not self._answers(path.name)]:
+                dead.unlink(missing_ok=True)
+            name = "wake.sock" if not (folder / "wake.sock").exists() else f"wake-{os.getpid()}.sock"
+            self._path = folder / name
+            self._socket.bind(self._short(name))
+            self._path.chmod(0o600)
+        finally:
+            fcntl.flock(self._folder, fcntl.LOCK_UN)
 
     def fileno(self) -> int:
         return self._socket.fileno()

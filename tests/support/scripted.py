@@ -55,6 +55,9 @@ class ScriptedKeeper:
     def said(self, **frame: Any) -> None:
         self._said.append(frame)
 
+    def reaped(self) -> bool:
+        return self.lost
+
     def receive(self) -> list[Frame]:
         said, self._said = self._said, []
         return said
@@ -68,6 +71,9 @@ class ScriptedKeeper:
 
     def start(self, child: int) -> None:
         self.orders.append({"op": "start", "child": child})
+
+    def ping(self) -> None:
+        self.orders.append({"op": "ping"})
 
     def assign(self, child: int, job: Frame, grace: float, directory: str | None) -> None:
         order = {"op": "assign", "child": child, "job": job, "grace": grace, "directory": directory}
@@ -93,6 +99,7 @@ class ScriptedKeeper:
 
 class ScriptedSignals:
     arrived = 0
+    hung_up = False
 
 
 class FlakyStore:
@@ -114,6 +121,9 @@ class FlakyStore:
         if self.fail_after_commit:
             self.fail_after_commit -= 1
             raise StoreUnavailable("the commit was not confirmed")
+
+    def try_become_checkpointer(self) -> bool:
+        return self._store.try_become_checkpointer()
 
     def reopen(self) -> None:
         if self.fail_to_reopen:
@@ -150,6 +160,8 @@ class Scripted:
         for _ in range(3):
             self.tick()
             self.start_children()
+        self.keeper.said(op="pong")
+        self.tick(0)
 
     def start_children(self) -> None:
         """Every child that was asked for says that it is started."""

@@ -310,6 +310,67 @@ def test_a_second_signal_ends_the_drain_and_a_third_the_grace(it: Scripted) -> N
     assert [o["grace"] for o in it.keeper.of("terminate")] == [5.0, 0.0]
 
 
+def test_a_signal_after_the_drain_has_run_out_ends_the_grace(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    it.signals.arrived = 1
+    it.tick()
+    it.tick(31)
+    it.signals.arrived = 2
+    it.tick()
+    assert [o["grace"] for o in it.keeper.of("terminate")] == [5.0, 0.0]
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_database_that_does_not_answer(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    it.end(it.s.children.with_jobs()[0])
+    it.signals.arrived = 2
+    it.flaky.fail_before_commit = 1000
+    it.s.here.lifelines.mkdir()
+    (it.s.here.lifelines / "me").touch()
+    for _ in range(10):
+        it.tick(10)
+    it.loop.run()
+    assert job(it, "one").status is JobStatus.IN_PROGRESS
+    assert (it.s.here.lifelines / "me").exists(), "it must still be possible to judge us"
+
+
+def test_a_hangup_is_said_and_changes_nothing(it: Scripted) -> None:
+    it.get_ready()
+    it.signals.hung_up = True
+    it.tick()
+    it.tick()
+    assert it.log.getvalue().count("reload_not_supported") == 1
+
+
+def test_a_keeper_that_answers_is_kept(it: Scripted) -> None:
+    it.get_ready()
+    for _ in range(20):
+        it.tick(5)
+        it.keeper.said(op="pong")
+    assert "keeper_slow" not in it.log.getvalue()
+
+
+def test_a_keeper_that_stops_answering_is_killed(it: Scripted) -> None:
+    it.get_ready()
+    killed: list[int] = []
+    it.keeper.kill = lambda: killed.append(it.keeper.number)  # type: ignore[method-assign]
+    for _ in range(6):
+        it.tick(5)
+    assert killed == []
+    it.tick(5)
+    assert killed == [1]
+
+
+def test_a_long_sleep_of_the_whole_service_is_not_held_against_its_keeper(it: Scripted) -> None:
+    it.get_ready()
+    it.tick(100_000)
+    it.tick(100_000)
+    assert "keeper_slow" not in it.log.getvalue()
+
+
+
 def test_progress_is_recorded_newest_only(it: Scripted) -> None:
     it.get_ready()
     run(it, "one")
