@@ -91,7 +91,7 @@ class Keeping:
         return self._start_at if self._link is None else self._ping_at if self._ready else float("inf")
 
     def _ping(self, s: Supervision, link: KeeperLink, now: float) -> None:
-        """A keeper that is stopped, or stuck, can neither start nor end anything: better dead, and replaced."""
+        """A keeper that is stopped or stuck can neither start nor end anything: it is replaced."""
         if now < self._ping_at:
             return
         self._ping_at = now + _PING_EVERY

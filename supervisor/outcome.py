@@ -8,9 +8,11 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from supervisor.lifecycle import FailureKind, JobStatus
+
+_LARGEST_RESULT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,17 @@ def _returned(end: End) -> Outcome:
     """The result is checked again: the process that sent it had run the job's code."""
     text = end.report.get("result")
     try:
-        json.loads(text if isinstance(text, str) else "")
+        size = len(text.encode()) if isinstance(text, str) else 0
+        json.loads(text if isinstance(text, str) else "", parse_constant=_refuse)
     except (ValueError, RecursionError):
         return _failed(end, FailureKind.BAD_RESULT, "what it reported as its result is not JSON")
+    if size > _LARGEST_RESULT:
+        return _failed(end, FailureKind.BAD_RESULT, f"what it reported as its result is {size} bytes")
     return _outcome(end, JobStatus.COMPLETED, result=text)
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
 
 
 def _spoken(end: End) -> Outcome:

@@ -11,7 +11,7 @@ _RECORDING_SECONDS = 30.0
 
 
 class Stopping:
-    """The first signal drains; the second, or the end of the drain, terminates; the next ends the grace too."""
+    """The first signal drains; the second, or the end of the drain, terminates; the next ends the grace."""
 
     def __init__(self) -> None:
         self.over = False

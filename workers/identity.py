@@ -6,13 +6,14 @@ pidfs inodes, which are unique since boot from Linux 6.9 on.
 """
 
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,11 @@ class Identity:
         """Who `pid` is now; None when there is no such process.
 
         The pidfd is opened before the ticks are read and asked again afterwards, so that both
-        belong to one process.
+        belong to one process. Raises OSError where there is nothing left to look with (EMFILE): that
+        must not read as "gone".
         """
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
+        pidfd = _open(pid)
+        if pidfd is None:
             return None
         try:
             ticks = start_ticks(pid)
@@ -54,7 +55,8 @@ class Identity:
 
     def is_running(self) -> bool:
         """True while it can still execute an instruction: a zombie cannot."""
-        return self.exists() and state_of(self.pid) not in (None, "Z", "X")
+        sight = sight_of(self.pid)
+        return sight is not None and not sight.is_dead and self.exists()
 
     def send(self, number: signal.Signals) -> bool:
         """Signal this process and no other; False when it is gone.
@@ -74,9 +76,8 @@ class Identity:
 @contextlib.contextmanager
 def open_if_same(identity: Identity) -> Iterator[int | None]:
     """A pidfd of exactly this process: opened first, compared then, so that no reuse can slip between."""
-    try:
-        pidfd = os.pidfd_open(identity.pid)
-    except OSError:
+    pidfd = _open(identity.pid)
+    if pidfd is None:
         yield None
         return
     try:
@@ -88,22 +89,44 @@ def open_if_same(identity: Identity) -> Iterator[int | None]:
         os.close(pidfd)
 
 
+class Sight(NamedTuple):
+    """What one look at /proc/PID/stat shows of a process."""
+
+    state: str
+    """R, S, D, Z, T ... as in proc_pid_stat(5)."""
+    parent: int
+    session: int
+    threads: int
+    start_ticks: int
+    """Clock ticks after boot at which it began."""
+
+    @property
+    def is_dead(self) -> bool:
+        """A zombie; but one with other threads has lost its main thread only, and runs on."""
+        return self.state in ("Z", "X") and self.threads <= 1
+
+
+def sight_of(pid: int) -> Sight | None:
+    """None when there is no such process. Raises OSError where it cannot be looked at (EMFILE)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the name in brackets, which may hold spaces and brackets itself.
+    fields = text[text.rindex(")") + 2 :].split()
+    return Sight(fields[0], int(fields[1]), int(fields[3]), int(fields[17]), int(fields[19]))
+
+
 def start_ticks(pid: int) -> int | None:
     """Clock ticks after boot at which the process began; None when there is none."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
+    sight = sight_of(pid)
+    return sight.start_ticks if sight else None
 
 
 def state_of(pid: int) -> str | None:
     """R, S, D, Z, T ... as in proc_pid_stat(5); None when there is no such process."""
-    fields = _stat(pid)
-    return fields[0] if fields else None
-
-
-def session_of(pid: int) -> int | None:
-    """The session id of a process; None when there is none."""
-    fields = _stat(pid)
-    return int(fields[3]) if fields else None
+    sight = sight_of(pid)
+    return sight.state if sight else None
 
 
 def boot_id() -> str:
@@ -116,13 +139,13 @@ def pid_namespace() -> int:
     return Path("/proc/self/ns/pid").stat().st_ino
 
 
-def _stat(pid: int) -> list[str] | None:
+def _open(pid: int) -> int | None:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    # The second field is the name in brackets, which may hold spaces and brackets itself.
-    return text[text.rindex(")") + 2 :].split()
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in (errno.ESRCH, errno.EINVAL):  # gone, or a thread of another process
+            return None
+        raise
 
 
 def _is_alive(pidfd: int) -> bool:

@@ -207,7 +207,9 @@ def scripted(folder: Path, *types: JobType) -> Iterator[Scripted]:
     s = Supervision(
         uuid="me",
         settings=Settings(locations),
-        job_types=JobTypes((folder,), {job_type.name: job_type for job_type in types}, folder / "jobtypes.yaml"),
+        job_types=JobTypes(
+            (folder,), {job_type.name: job_type for job_type in types}, folder / "jobtypes.yaml"
+        ),
         clock=clock,
         journal=Journal(log),
         keeping=Keeping(start),

@@ -4,7 +4,13 @@ from supervisor.lifecycle import ENDED, NEXT, FailureKind, JobStatus
 
 
 def test_the_statuses_are_exactly_the_five_words_that_users_see() -> None:
-    assert [str(status) for status in JobStatus] == ["Pending", "InProgress", "Completed", "Failed", "Cancelled"]
+    assert [str(status) for status in JobStatus] == [
+        "Pending",
+        "InProgress",
+        "Completed",
+        "Failed",
+        "Cancelled",
+    ]
 
 
 def test_the_failure_kinds_are_exactly_the_words_that_users_see() -> None:

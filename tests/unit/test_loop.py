@@ -137,7 +137,9 @@ def test_larger_priority_runs_first_then_the_order_of_submission(it: Scripted) -
 def test_a_returned_job_is_completed_with_its_result(it: Scripted) -> None:
     it.get_ready()
     run(it, "one")
-    it.end(it.s.children.with_jobs()[0], report={"kind": "returned", "result": '{"a":1}', "interrupted": False})
+    it.end(
+        it.s.children.with_jobs()[0], report={"kind": "returned", "result": '{"a":1}', "interrupted": False}
+    )
     it.tick()
     assert (job(it, "one").status, job(it, "one").result) == (JobStatus.COMPLETED, '{"a":1}')
     assert it.s.children.with_jobs() == []
@@ -193,7 +195,12 @@ def test_a_job_over_its_timeout_is_terminated_and_failed(it: Scripted) -> None:
     run(it, "one")
     it.tick(61)
     assert [o["reason"] for o in it.keeper.of("terminate")] == ["timeout"]
-    record = {"reason": "timeout", "signals": [{"signal": "SIGTERM", "afterSeconds": 0}], "seconds": 1, "killed": 0}
+    record = {
+        "reason": "timeout",
+        "signals": [{"signal": "SIGTERM", "afterSeconds": 0}],
+        "seconds": 1,
+        "killed": 0,
+    }
     it.end(it.s.children.with_jobs()[0], status=signal.SIGTERM, report=None, termination=record)
     it.tick()
     assert job(it, "one").failure_kind is FailureKind.TIMED_OUT
@@ -368,7 +375,6 @@ def test_a_long_sleep_of_the_whole_service_is_not_held_against_its_keeper(it: Sc
     it.tick(100_000)
     it.tick(100_000)
     assert "keeper_slow" not in it.log.getvalue()
-
 
 
 def test_progress_is_recorded_newest_only(it: Scripted) -> None:

@@ -180,5 +180,3 @@ def test_the_private_folder_of_an_orphan_is_removed(it: Scripted) -> None:
     it.tick()
     expected = str(it.s.settings.locations.working_directory_of("left", 1))
     assert [o["directory"] for o in it.keeper.of("discard")] == [expected]
-
-

@@ -22,7 +22,10 @@ def test_our_variable_wins_over_systemds_and_that_over_xdg() -> None:
 
 def test_the_database_lies_in_the_state_folder_unless_told_otherwise() -> None:
     assert Locations.resolve(state_dir="/s", environ={}).database == "/s/jobs.db"
-    assert Locations.resolve(state_dir="/s", database="sqlite:////x.db", environ={}).database == "sqlite:////x.db"
+    assert (
+        Locations.resolve(state_dir="/s", database="sqlite:////x.db", environ={}).database
+        == "sqlite:////x.db"
+    )
 
 
 def test_the_state_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:
@@ -34,7 +37,9 @@ def test_the_state_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:
 
 def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnavailable, match=r"file/state cannot be used \(Not a directory\); give a folder"):
+    with pytest.raises(
+        StoreUnavailable, match=r"file/state cannot be used \(Not a directory\); give a folder"
+    ):
         Locations.resolve(state_dir=tmp_path / "file" / "state", environ={}).make_state_dir()
 
 
@@ -45,7 +50,7 @@ def test_durations_and_formats_of_the_environment_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("ASYNCWORKER_DRAIN_TIMEOUT", "soon"), ("ASYNCWORKER_LOG_FORMAT", "xml")]
+    "name, value", [("ASYNCWORKER_DRAIN_TIMEOUT", "soon"), ("ASYNCWORKER_LOG_FORMAT", "xml")]
 )
 def test_a_setting_that_makes_no_sense_is_one_sentence(name: str, value: str) -> None:
     with pytest.raises(InvalidConfiguration, match=name):

@@ -1,0 +1,34 @@
+"""The job as it goes through the gate: everything a child needs, so that it never opens the database."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from workers.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt of one job."""
+
+    job_id: str
+    job_type: str
+    attempt: int
+    payload: str
+    """JSON text."""
+    options: dict[str, Any]
+    handler: str | None
+    command: list[str] | None
+    import_paths: list[str]
+    log: str
+    directory: str
+    private_directory: bool
+    """Made for this attempt, and removed after it."""
+    environment: dict[str, str]
+    nice: int
+
+    def to_frame(self) -> Frame:
+        return asdict(self)
+
+    @classmethod
+    def from_frame(cls, frame: Frame) -> Self:
+        return cls(**frame)

@@ -1,0 +1,139 @@
+"""One child, from its first instruction to its last: detach, wait at the gate, run one job, report."""
+
+import contextlib
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import workers
+from workers import command, containment, names, output, report
+from workers.assignment import Assignment
+from workers.context import JobCancelled, JobContext
+from workers.frames import BrokenStream, Decoder, Frame
+from workers.interrupt import Interrupt
+from workers.report import Reporter
+from workers.target import resolve
+
+
+def live(gate: int, report_fd: int, keeper: int) -> None:
+    """The whole life of a child. Returning means exit code 0; any other code leaves by SystemExit."""
+    containment.detach(keeper, keep=(gate, report_fd))
+    assignment = _wait_at(gate)
+    if assignment is None:
+        os._exit(0)
+    reporter = Reporter(report_fd)
+    interrupt = Interrupt()
+    me = os.getpid()
+    try:
+        last_word = _run(assignment, reporter, interrupt)
+    except JobCancelled as late:  # between two instructions of ours, after the handler or before it
+        last_word = report.raised(late)
+    interrupt.disarm()
+    output.flush()
+    if os.getpid() != me:  # the handler has forked, and its copy came back too: only one of them is the job
+        os._exit(last_word.get("code", int(last_word["kind"] != "returned")) & 0xFF)
+    heard = reporter.say(last_word | {"interrupted": interrupt.raised})
+    if not heard:
+        sys.exit(1)
+    if last_word["kind"] != "returned":
+        sys.exit(last_word.get("code", 1))
+
+
+def _wait_at(gate: int) -> Assignment | None:
+    """Block until a job comes through; None at EOF, when nobody will ever send one."""
+    decoder = Decoder()
+    while True:
+        data = os.read(gate, 65536)
+        if not data:
+            return None
+        try:
+            frames = decoder.feed(data)
+        except BrokenStream:
+            return None
+        if frames:
+            return Assignment.from_frame(frames[0])
+
+
+def _run(job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Frame:
+    """Set up, import, call: the last word, whatever happens.
+
+    The one place that catches everything: the job's code is behind it.
+    """
+    try:
+        output.redirect(Path(job.log))
+        containment.surround(job.environment, job.nice)
+        containment.enter(Path(job.directory), private=job.private_directory)
+        interrupt.arm()
+        if job.command is not None:
+            reporter.say({"kind": "executing"})
+            command.become(job.command, job.payload)
+        names.hide_main()
+        handler = resolve(job.handler or "", job.import_paths)
+    except JobCancelled as request:
+        return report.raised(request)
+    except BaseException as error:  # noqa: BLE001
+        return report.not_started(error)
+    try:
+        return report.returned(_call(handler, job, reporter, interrupt))
+    except SystemExit as request:
+        return report.left(request)
+    except BaseException as error:  # noqa: BLE001
+        _show(error)
+        return report.raised(error)
+
+
+def _call(handler: Callable[..., Any], job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Any:
+    payload = json.loads(job.payload)
+    context = JobContext(
+        id=job.job_id,
+        type=job.job_type,
+        attempt=job.attempt,
+        payload=payload,
+        options=job.options,
+        directory=Path(job.directory),
+        report_progress=reporter.progress,
+    )
+    arguments, keywords = _arguments(handler, payload, context)
+    value = handler(*arguments, **keywords)
+    if inspect.iscoroutine(value):
+        value = _coroutine_runner().run(value, interrupt)
+    interrupt.disarm()
+    return value
+
+
+def _arguments(
+    handler: Callable[..., Any], payload: Any, context: JobContext
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """`def f(payload)`, `def f(payload, job)`, `def f(payload, *, job)`: what its signature has room for."""
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError):  # a builtin without a signature takes what it is given first
+        return (payload,), {}
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.name == "job" and p.kind is p.KEYWORD_ONLY for p in parameters):
+        return (payload,), {"job": context}
+    needed = [p for p in positional if p.default is p.empty]
+    if len(needed) >= 2 or any(p.name == "job" for p in positional[1:]):
+        return (payload, context), {}
+    return (payload,), {}
+
+
+def _coroutine_runner() -> Any:
+    """workers.coroutine, late: asyncio would be most of a child's memory and start.
+
+    By way of our own package object: its name may be a package of the user's by now.
+    """
+    loaded = vars(workers).get("coroutine")
+    return loaded or importlib.import_module("workers.coroutine")
+
+
+def _show(error: BaseException) -> None:
+    """The traceback into the job's own log too, where its author looks first."""
+    with contextlib.suppress(Exception):  # the job has closed it, or put something of its own there
+        sys.stderr.write(report.trace(error))
+        sys.stderr.flush()

@@ -1,0 +1,73 @@
+"""What every child does to itself before it waits at the gate, and what a job type asks of it after."""
+
+import os
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from workers import kernel
+
+PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
+"""In Python code these are exceptions where they happen; a command gets the kernel's default back."""
+
+
+def detach(keeper: int, keep: tuple[int, ...]) -> None:
+    """Own session, default signals, and death with the keeper; of its descriptors only 0, 1, 2 and `keep`.
+
+    Never returns where the keeper is gone already.
+    """
+    os.setsid()
+    kernel.become_subreaper()
+    if not kernel.die_with_parent(signal.SIGKILL, keeper):
+        os._exit(0)
+    reset_signals()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _close_all_but(keep)
+
+
+def reset_signals() -> None:
+    """As in a fresh Python: what is ignored or blocked stays so over fork and exec (signal(7)).
+
+    Unblocked last: a SIGTERM that came since the fork is pending, and ends us by default.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    for number in PYTHON_IGNORES:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def surround(environment: Mapping[str, str], nice: int) -> None:
+    """The environment and the priority of the job. Raises OSError where the kernel refuses the priority."""
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+
+def enter(directory: Path, *, private: bool) -> None:
+    """Change into the working directory; a private one is made first, empty, for this user alone."""
+    if private:
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:  # of an attempt with our number, before a backup was restored
+            shutil.rmtree(directory)
+            directory.mkdir(mode=0o700)
+    os.chdir(directory)
+
+
+def _close_all_but(keep: tuple[int, ...]) -> None:
+    start = 3
+    for fd in sorted(keep):
+        os.closerange(start, fd)
+        start = fd + 1
+    # Not up to the limit: it may have been lowered below what is open.
+    os.closerange(start, max(map(int, os.listdir("/proc/self/fd"))) + 1)

@@ -1,0 +1,308 @@
+"""The keeper: launches children, passes on, reaps, sweeps, reports; and ends with its supervisor.
+
+One thread, one loop, no database. It is the parent of every child (exact wait status), their
+subreaper (nothing they start can leave), and what kills everything when the supervisor is gone.
+
+A child is a subreaper itself, so whatever a live job starts stays below its child. A process that
+is ours without being a child that we launched was therefore left by a job that has ended.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from workers import kernel
+from workers.broom import Broom
+from workers.channel import Channel
+from workers.frames import Frame
+from workers.identity import Identity
+from workers.kept import Kept
+from workers.launch import Launched
+from workers.preload import TRIAL_SECONDS, preload
+from workers.strays import Strays
+from workers.sweep import OwnerSweep, Sweep
+from workers.trees import left_by, tree_of
+
+_LOOK_AGAIN = 0.005
+"""Seconds until a killed process is looked for again: it usually takes the kernel less."""
+_LOOK_AGAIN_SLOWLY = 0.25
+_TOO_MUCH_UNSENT = 1024 * 1024
+"""Bytes waiting for the supervisor above which progress is held back: it may be stopped for minutes."""
+
+
+class Keeper:
+    """Everything this process knows; `serve` returns when the supervisor is gone and nothing is left."""
+
+    def __init__(self, link: Channel) -> None:
+        self._link = link
+        self._children: dict[int, Kept] = {}
+        self._sweeps: dict[str, OwnerSweep] = {}
+        self._strays = Strays()
+        self._broom = Broom()
+        self._pause = _LOOK_AGAIN
+        # Not epoll: its descriptor, copied into every fork, would keep dead registrations alive.
+        self._selector = selectors.PollSelector()
+        self._selector.register(link, selectors.EVENT_READ, self._hear_supervisor)
+        self._orders: dict[str, Callable[..., None]] = {
+            "ping": self._answer,
+            "preload": self._preload,
+            "start": self._start,
+            "assign": self._assign,
+            "dismiss": self._dismiss,
+            "terminate": self._terminate,
+            "sweep": self._sweep,
+            "discard": self._broom.remove,
+        }
+
+    def serve(self) -> None:
+        try:
+            while not self._link.closed:
+                self._turn()
+        except Exception:  # noqa: BLE001
+            # Only a defect of ours can get here. Ending is safe: everything is killed and accounted for.
+            traceback.print_exc()
+            self._link.close()
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(self._link)
+        for kept in self._children.values():
+            kept.terminate("supervisor_gone", 0, time.monotonic())
+        self._strays.end(self._own(), time.monotonic())
+        while self._children or self._strays:
+            self._turn()
+        self._broom.leave()
+
+    def _turn(self) -> None:
+        """Hear, reap, kill what is due, sweep, report."""
+        for key, _ in self._selector.select(self._timeout()):
+            key.data()
+        now = time.monotonic()
+        for kept in list(self._children.values()):
+            self._tend(kept, now)
+        with contextlib.suppress(OSError):  # nothing left to look with (ENFILE), so nothing is called gone
+            self._see_to_the_ended(now)
+        for sweep in list(self._sweeps.values()):
+            self._sweep_on(sweep, now)
+        self._broom.reap()
+        self._watch_writers()
+        if self._link.closed and not self._children:
+            self._strays.end(self._own(), now)
+
+    def _timeout(self) -> float:
+        """Until the next deadline. What no event tells, the end of a killed stranger, is looked for."""
+        children = self._children.values()
+        due = [kept.kill_due() for kept in children]
+        due += [sweep.look_at for sweep in self._sweeps.values()]
+        if self._can_hear:
+            due += [kept.progress_due() for kept in children]
+        if self._link.closed or any(kept.reaped for kept in children):
+            self._pause = min(self._pause * 2, _LOOK_AGAIN_SLOWLY)
+            due.append(time.monotonic() + self._pause)
+        else:
+            self._pause = _LOOK_AGAIN
+        longest = 1.0 if self._broom.busy else 30.0
+        return max(0.0, min([*(moment - time.monotonic() for moment in due), longest]))
+
+    @property
+    def _can_hear(self) -> bool:
+        """Whether the supervisor reads what we send."""
+        return self._link.unsent < _TOO_MUCH_UNSENT
+
+    # What the supervisor asks for
+
+    def _hear_supervisor(self) -> None:
+        for order in self._link.receive():
+            arguments = dict(order)
+            self._orders[arguments.pop("op")](**arguments)
+
+    def _answer(self) -> None:
+        self._link.send({"op": "pong"})
+
+    def _preload(self, targets: list[str], import_paths: list[str], limit: float = TRIAL_SECONDS) -> None:
+        loaded, refused = preload(targets, import_paths, limit)
+        _take_signals()  # the user's modules may have set some at import
+        self._strays.end(self._own(), time.monotonic())
+        self._link.send({"op": "ready", "pid": os.getpid(), "preloaded": loaded, "refused": refused})
+
+    def _start(self, child: int) -> None:
+        if child in self._children:
+            raise ValueError(f"child {child} is there already")
+        try:
+            launched = Launched()
+        except OSError as error:
+            self._link.send({"op": "start_failed", "child": child, "message": error.strerror or str(error)})
+            return
+        kept = Kept(child, launched)
+        self._children[child] = kept
+        self._selector.register(launched.pidfd, selectors.EVENT_READ, lambda: self._reap(kept))
+        self._selector.register(launched.report, selectors.EVENT_READ, lambda: self._hear(kept))
+        who = kept.identity
+        self._link.send(
+            {
+                "op": "started",
+                "child": child,
+                "pid": who.pid,
+                "ticks": who.start_ticks,
+                "inode": who.pidfd_inode,
+            }
+        )
+
+    def _assign(self, child: int, job: Frame, grace: float, directory: str | None) -> None:
+        kept = self._children.get(child)
+        if kept and kept.assigned:
+            raise ValueError(f"child {child} has a job already")
+        if kept and not kept.reaped:  # it may have died at its gate: its end record says it had no job
+            kept.assign(job, grace, directory)
+
+    def _dismiss(self, child: int) -> None:
+        """End a spare. It has run nothing, so nothing needs its grace."""
+        self._terminate(child, "dismissed", 0)
+
+    def _terminate(self, child: int, reason: str, grace: float) -> None:
+        kept = self._children.get(child)
+        if kept and not kept.reaped:
+            kept.terminate(reason, grace, time.monotonic())
+
+    def _sweep(
+        self,
+        owner: str,
+        children: list[list[Any]],
+        strays: list[list[Any]],
+        patience: float,
+        silent: float | None = None,
+    ) -> None:
+        """End what a dead owner left; `strays` are known to be its, whatever they did to themselves.
+
+        For `patience` seconds only wait: the owner's own keeper is doing the same, and knows more.
+        """
+        now = time.monotonic()
+        roots = [Identity(*child) for child in children]
+        more = [Identity(*stray) for stray in strays]
+
+        def find() -> Iterator[Identity]:
+            for stray in more:
+                yield from tree_of(stray)
+            since = None if silent is None else silent + time.monotonic() - now
+            yield from left_by(owner, roots, since)
+
+        self._sweeps[owner] = OwnerSweep(owner, Sweep(find), kill_from=now + patience, look_at=now)
+
+    # What happens to children
+
+    def _tend(self, kept: Kept, now: float) -> None:
+        if self._can_hear and (progress := kept.take_progress(now)):
+            self._link.send({**progress, "op": "progress", "child": kept.number})
+        with contextlib.suppress(OSError):  # as above: it is tried again
+            kept.kill_when_due(now)
+        if pids := kept.unkillable(now):
+            self._link.send({"op": "unkillable", "child": kept.number, "pids": pids})
+
+    def _hear(self, kept: Kept) -> None:
+        if not kept.hear(time.monotonic()):
+            # The job closed its end: the pipe would be readable for ever.
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(kept.launched.report)
+
+    def _reap(self, kept: Kept) -> None:
+        kept.reaped = kept.launched.reap()
+        if kept.reaped is None:
+            return
+        self._pause = _LOOK_AGAIN
+        kept.reaped_at = time.monotonic()
+        kept.hear_the_rest(kept.reaped_at)
+        for fd in (kept.launched.pidfd, kept.launched.report, kept.launched.gate):
+            with contextlib.suppress(KeyError):  # unregistered already, or never registered
+                self._selector.unregister(fd)
+
+    def _see_to_the_ended(self, now: float) -> None:
+        """Report the ends of those of which nothing is left; end what is."""
+        ended = [kept for kept in self._children.values() if kept.reaped]
+        if not ended:
+            return
+        self._strays.look(self._own(), now)
+        if self._strays:
+            # The job that ended last is the likeliest to have left what nobody has seen before.
+            known = {process for kept in ended for process in kept.killed}
+            last = max(ended, key=lambda kept: kept.reaped_at)
+            last.leftovers |= self._strays.end(self._own(), now) - known
+        for kept in ended:
+            kept.strays = self._strays.possibly_of(kept.reaped_at)
+            if kept.strays:
+                kept.killing(now)
+            else:
+                self._finish(kept, now)
+
+    def _finish(self, kept: Kept, now: float) -> None:
+        del self._children[kept.number]
+        kept.launched.close()
+        if kept.directory:
+            self._broom.remove(kept.directory)
+        self._link.send({"op": "ended", "child": kept.number, **kept.end_record(now)})
+
+    def _own(self) -> set[int]:
+        """Pids of the children that we did launch."""
+        return {kept.launched.pid for kept in self._children.values() if not kept.reaped} | self._broom.pids
+
+    def _sweep_on(self, order: OwnerSweep, now: float) -> None:
+        if now < order.look_at:
+            return
+        order.put_off(now)
+        with contextlib.suppress(OSError):  # nothing left to look with: looked at again later
+            if order.sweep.look() or (now >= order.kill_from and order.sweep.step()):
+                del self._sweeps[order.owner]
+                self._link.send({"op": "swept", "owner": order.owner, "killed": len(order.sweep.killed)})
+
+    def _watch_writers(self) -> None:
+        """Ask for writability exactly while something is unsent."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.has_unsent else 0)
+        if not self._link.closed:
+            self._link.flush()
+            self._selector.modify(self._link, events, self._hear_supervisor)
+        for kept in self._children.values():
+            if kept.has_unsent and not kept.reaped:
+                kept.pass_on()
+                with contextlib.suppress(KeyError):
+                    self._selector.register(kept.launched.gate, selectors.EVENT_WRITE, kept.pass_on)
+            elif not kept.has_unsent and kept.assigned:
+                with contextlib.suppress(KeyError):
+                    self._selector.unregister(kept.launched.gate)
+
+
+_NOT_OURS = [getattr(signal, f"SIG{name}") for name in "TERM INT HUP QUIT USR1 USR2 ALRM VTALRM PROF".split()]
+
+
+def _take_signals() -> None:
+    """A Ctrl-C or a stop of the whole group is the supervisor's to act on; we go when it goes.
+
+    Blocked too, for the children: between its fork and its first own instructions a child would
+    ignore a SIGTERM as we do. Blocked, it waits until the child is ready to be ended by it.
+    """
+    for number in (*_NOT_OURS, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, _NOT_OURS)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+
+
+def main() -> None:
+    """`python -P -m workers.keeper LINK [LIFELINE]`: two inherited descriptors.
+
+    LINK is our end of the socketpair. LIFELINE is held open, and locked, for as long as we run.
+    """
+    link, *lifeline = map(int, sys.argv[1:])
+    for fd in (link, *lifeline):
+        os.set_inheritable(fd, False)
+    _take_signals()
+    kernel.become_subreaper()
+    Keeper(Channel(link)).serve()
+    sys.stderr.flush()
+    os._exit(0)  # what the users' modules registered with atexit is for the jobs
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""A child as its keeper knows it: idle or assigned, heard, terminated, swept."""
+
+import fcntl
+import os
+import signal
+import sys
+import termios
+from typing import Any
+
+from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
+from workers.identity import Identity
+from workers.launch import Launched, Reaped
+from workers.report import heard
+from workers.sweep import Sweep
+from workers.termination import Termination
+from workers.trees import tree_of
+
+_CHUNK = 64 * 1024
+"""Bytes of a report taken in one turn: a child that floods its pipe must not starve the others."""
+_PROGRESS_PAUSE = 0.1
+"""Seconds between two progress frames to the supervisor: what came in between is nobody's loss."""
+_KILL_AGAIN = 0.1
+"""Seconds between the first two attempts on a tree that a SIGKILL has not ended yet."""
+_KILL_AGAIN_AT_MOST = 1.0
+_UNKILLABLE_AFTER = 5.0
+"""Seconds after the first SIGKILL at which what is still there is reported."""
+
+
+class Kept:
+    """One child, from its launch until nothing of it is left."""
+
+    def __init__(self, number: int, launched: Launched) -> None:
+        self.number = number
+        self.launched = launched
+        self.assigned = False
+        self.grace = 0.0
+        self.directory: str | None = None
+        """A private working directory, to be removed in the end."""
+        self.termination: Termination | None = None
+        self.reaped: Reaped | None = None
+        self.reaped_at = 0.0
+        self.strays: set[Identity] = set()
+        """What it may have left behind, while that is being ended."""
+        self.leftovers: set[Identity] = set()
+        """What it left behind and was killed."""
+        self._sweep = Sweep(lambda: tree_of(self.identity))
+        self._next_kill: float | None = None
+        self._kill_pause = _KILL_AGAIN
+        self._first_kill: float | None = None
+        self._unkillable_reported = False
+        self._unsent = bytearray()
+        self._decoder = Decoder(LARGEST_REPORT)
+        self._broken = False
+        self._progress: Frame | None = None
+        self._progress_from = float("-inf")
+        self._last_word: Frame | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return self.launched.identity
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._unsent)
+
+    def assign(self, job: Frame, grace: float, directory: str | None) -> None:
+        self.assigned = True
+        self.grace = grace
+        self.directory = directory
+        self._unsent += encode(job)
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Write what the pipe takes of the job: a large payload needs more than one turn."""
+        try:
+            while self._unsent:
+                written = os.write(self.launched.gate, self._unsent)
+                del self._unsent[:written]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # it has ended; its pidfd will say so
+            self._unsent.clear()
+
+    def hear(self, now: float) -> bool:
+        """Take in what it reports, one chunk at most; False at the end of the pipe.
+
+        The newest progress and the first last word count.
+        """
+        try:
+            data = os.read(self.launched.report, _CHUNK)
+        except BlockingIOError:
+            return True
+        self._take(data, now)
+        return bool(data)
+
+    def hear_the_rest(self, now: float) -> None:
+        """What it had said when it ended, and no more: what it left behind may hold the pipe and write on."""
+        waiting = fcntl.ioctl(self.launched.report, termios.FIONREAD, bytes(4))
+        rest = int.from_bytes(waiting, sys.byteorder)
+        while rest > 0:
+            data = os.read(self.launched.report, min(rest, _CHUNK))
+            self._take(data, now)
+            rest -= len(data)
+
+    def terminate(self, reason: str, grace: float, now: float) -> None:
+        """SIGTERM (and SIGCONT, for what is stopped) to the tree; the kill follows at its deadline."""
+        if self.termination:
+            self.termination.hurry(now, grace)
+            return
+        self.termination = Termination(reason, now, now + grace)
+        if grace <= 0:
+            return
+        for process in list(tree_of(self.identity)):
+            if _sent(process, signal.SIGTERM) and _sent(process, signal.SIGCONT):
+                self.termination.sent(signal.SIGTERM, now)
+
+    def kill_when_due(self, now: float) -> None:
+        if self.termination is None or now < self.kill_due():
+            return
+        self._next_kill = now + self._kill_pause
+        self._kill_pause = min(_KILL_AGAIN_AT_MOST, self._kill_pause * 2)
+        self._sweep.step()
+        if self._sweep.killed:
+            self.killing(now)
+            self.termination.sent(signal.SIGKILL, now)
+            self.termination.killed = len(self._sweep.killed)
+
+    @property
+    def killed(self) -> set[Identity]:
+        """Everything of it that was killed. It may be seen once more, dying, without its parents."""
+        return self.leftovers | self._sweep.killed
+
+    def killing(self, now: float) -> None:
+        """Note that something of it was sent a SIGKILL."""
+        if self._first_kill is None:
+            self._first_kill = now
+
+    def unkillable(self, now: float) -> list[int]:
+        """Pids that are there long after their SIGKILL; said once."""
+        if (
+            self._unkillable_reported
+            or self._first_kill is None
+            or now < self._first_kill + _UNKILLABLE_AFTER
+        ):
+            return []
+        left = self.strays if self.reaped else self._sweep.left
+        self._unkillable_reported = bool(left)
+        return sorted(process.pid for process in left)
+
+    def kill_due(self) -> float:
+        """When it is to be killed, or killed again."""
+        if self.termination is None or self.reaped:
+            return float("inf")
+        return self.termination.kill_at if self._next_kill is None else self._next_kill
+
+    def progress_due(self) -> float:
+        """When there will be progress to take."""
+        return float("inf") if self._progress is None else self._progress_from
+
+    def take_progress(self, now: float) -> Frame | None:
+        """The newest progress that nobody has taken, unless the one before was taken just now."""
+        if self._progress is None or now < self._progress_from:
+            return None
+        progress, self._progress = self._progress, None
+        self._progress_from = now + _PROGRESS_PAUSE
+        return progress
+
+    def end_record(self, now: float) -> dict[str, Any]:
+        """Everything about its end, once nothing of it is alive."""
+        assert self.reaped is not None
+        usage = self.reaped.usage
+        leftovers = len(self.leftovers)
+        if self.termination:
+            self.termination.killed += leftovers
+        return {
+            "assigned": self.assigned,
+            "status": self.reaped.status,
+            "report": self._last_word,
+            "broken": self._broken or self._decoder.holds_a_part,
+            "leftovers": leftovers,
+            "termination": self.termination.to_record(now)
+            if self.termination and self.termination.signals
+            else None,
+            "user_seconds": usage.ru_utime,
+            "system_seconds": usage.ru_stime,
+            "max_rss_bytes": usage.ru_maxrss * 1024,
+        }
+
+    def _take(self, data: bytes, now: float) -> None:
+        if self._broken or not data:
+            return
+        try:
+            for frame in self._decoder.feed(data):
+                self._note(heard(frame), now)
+        except BrokenStream:
+            self._broken = True
+
+    def _note(self, frame: Frame, now: float) -> None:
+        kind = frame["kind"]
+        if kind == "progress":
+            self._progress = frame
+        elif self._last_word is None or self._last_word["kind"] == "executing":
+            self._last_word = frame
+            if kind != "executing" and self.termination is None:
+                # Its work is done; threads, atexit functions and children of its own have the grace to end.
+                self.termination = Termination("lingered", now, now + self.grace)
+
+
+def _sent(process: Identity, number: signal.Signals) -> bool:
+    try:
+        return process.send(number)
+    except PermissionError:  # another user's: a set-uid program that the job started
+        return False

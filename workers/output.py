@@ -1,0 +1,42 @@
+"""The standard streams: what a job prints goes into its attempt's log file, from the first byte."""
+
+import faulthandler
+import os
+import sys
+from pathlib import Path
+from typing import Literal, TextIO
+
+
+def redirect(log: Path) -> None:
+    """Point descriptors 1 and 2, and Python's streams over them, at the log; 0 at nothing.
+
+    Appending, so that both streams keep the order of time; line by line, so that what was printed
+    before a SIGKILL is there. Raises OSError where the log cannot be opened.
+    """
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(log, flags, 0o600)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
+    # multiprocessing has put a file of its own there, and that has been closed with all the others.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.stdin = _stream(0, "r")
+    sys.stdout = _stream(1, "w")
+    sys.stderr = _stream(2, "w")
+    faulthandler.enable(2)  # where in the Python code it was, when a signal of the kernel's ends it
+
+
+def flush() -> None:
+    """Push out what Python still holds. What cannot be written is lost, and that is no failure of the job."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # closed, or replaced, by the job
+            continue
+
+
+def _stream(fd: int, mode: Literal["r", "w"]) -> TextIO:
+    return open(fd, mode, buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
