@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from cli.options import verb
 from cli.output import say, talk
-from cli.rehearsal import import_failure
 from supervisor.errors import InvalidConfiguration
 from supervisor.settings import Locations
 
@@ -31,6 +30,8 @@ def check(at: Locations) -> None:
 
 def _handlers_that_fail(configured: "JobTypes", file: Path) -> list[str]:
     """A line for each job type whose handler cannot be imported. A handler of several is imported once."""
+    from cli.rehearsal import import_failure  # noqa: PLC0415  (processes, for this verb only)
+
     targets = dict.fromkeys(each.handler for each in configured.types.values() if each.handler)
     failures = {target: import_failure(target, configured.import_paths) for target in targets}
     return [

@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 def report(error: BaseException) -> int:
     """Say what happened, and give the exit code for it."""
-    if _debugging() and not isinstance(error, click.ClickException | click.Abort):
+    if debugging() and not isinstance(error, click.ClickException | click.Abort):
         traceback.print_exception(error)
     if isinstance(error, click.ClickException):
         _say(_usage(error))
@@ -41,5 +41,5 @@ def _usage(error: click.ClickException) -> str:
     return message if context is None else f"{message} Try: {context.command_path} --help"
 
 
-def _debugging() -> bool:
+def debugging() -> bool:
     return os.environ.get("ASYNCWORKER_DEBUG", "") not in ("", "0")

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import NoReturn
 
 import click
@@ -37,6 +36,8 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415  (for a mistake only)
+
             nearest = get_close_matches(name, self.commands, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else "."
             raise click.UsageError(f"there is no verb {name!r}{hint}", ctx)

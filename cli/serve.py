@@ -17,8 +17,29 @@ from supervisor.settings import Locations
     help="How long running jobs may go on after SIGTERM; default 30s.",
 )
 @option("--log-format", type=click.Choice(["text", "json"]), help="Of the service's own log; default text.")
-@option("--no-http", is_flag=True, help="Without REST and pages.")
-def serve(at: Locations, drain_timeout: float | None, log_format: str | None, *, no_http: bool) -> None:
+@option(
+    "--http",
+    metavar="HOST:PORT",
+    default="127.0.0.1:5000",
+    show_default=True,
+    help="Where REST is served, beside api.sock in the state folder.",
+)
+@option("--no-http", is_flag=True, help="REST on api.sock only.")
+@option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(),
+    help="What callers of REST must send as a bearer token.",
+)
+def serve(
+    at: Locations,
+    drain_timeout: float | None,
+    log_format: str | None,
+    http: str,
+    token_file: str | None,
+    *,
+    no_http: bool,
+) -> None:
     """Run the service in the foreground."""
     given = {
         "STATE_DIR": str(at.state_dir),
@@ -26,7 +47,8 @@ def serve(at: Locations, drain_timeout: float | None, log_format: str | None, *,
         "DATABASE": at.database,
         "DRAIN_TIMEOUT": None if drain_timeout is None else repr(drain_timeout),
         "LOG_FORMAT": log_format,
-        "NO_HTTP": "1" if no_http else None,
+        "HTTP": "" if no_http else http,
+        "TOKEN_FILE": token_file and os.path.abspath(token_file),
     }
     os.environ.update({f"ASYNCWORKER_{name}": value for name, value in given.items() if value is not None})
     sys.stdout.flush()

@@ -33,7 +33,7 @@ def status(at: Locations, job: str | None, *, as_json: bool) -> None:
             seen = client.overview()
             show(representation.overview(seen), lambda: _overview(seen), as_json=as_json)
             if seen.problem:
-                talk(f"The job types cannot be read, so no limits are shown: {seen.problem}")
+                talk(f"The job types cannot be read, so limits are missing or old: {seen.problem}")
             return
         found = client.get(job)
         attempts = client.attempts(found.id)

@@ -1,40 +1,45 @@
 # ruff: noqa: A002 - `type` is the word that callers use
-"""What Python callers and the command line use: submit jobs, look at them, cancel them, wait for them."""
+"""What Python callers and the command line use: submit jobs, look at them, cancel them, wait for them.
 
-import math
+Through the service's socket when it answers, else straight to the store; supervisor.ways has both.
+"""
+
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from supervisor.answers import Cancellation, Life, Overview, Page, slots_of
+from supervisor.answers import Cancellation, Overview, Page
 from supervisor.clock import Clock, SystemClock
-from supervisor.errors import InvalidConfiguration, InvalidPayload, UnknownJob, UnknownJobType
-from supervisor.jobtypes.load import load
-from supervisor.jobtypes.records import JobTypes
+from supervisor.errors import InvalidKey, InvalidPayload, UnknownJob
 from supervisor.lifecycle import JobStatus
-from supervisor.liveness import Here, any_alive, is_alive
-from supervisor.nudge import nudge
 from supervisor.payload import to_text
 from supervisor.settings import Locations
-from supervisor.store import Store, Transaction, attempts, jobs, open_store, supervisors
 from supervisor.store.records import Attempt, Job
 from supervisor.waiting import changes
+from supervisor.ways.choice import aside, through_the_socket
+from supervisor.ways.typesfile import TypesFile
+from supervisor.ways.way import Choice, NotThisWay, Submission, Way, WayLost, asked_again
+
+if TYPE_CHECKING:
+    from supervisor.jobtypes.records import JobTypes
 
 PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 100
 PRIORITIES = range(-(2**31), 2**31)
 """What a priority may be: larger runs first."""
 
-_BATCH = 500
-"""Cancelled in one transaction: the supervisor, too, wants to write."""
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 _Attempts = list[Attempt]
 _Cancellations = list[Cancellation]
 _Jobs = list[Job]
+
+T = TypeVar("T")
 
 
 class Client:
@@ -62,16 +67,16 @@ class Client:
             state_dir, config, None if database is None else os.fspath(database)
         )
         self._clock = clock or SystemClock()
-        self._opened: Store | None = None
-
-    def _here(self) -> Here:
-        return Here.current(self._store().path)
+        self._types = TypesFile(self.locations.config)
+        self._chosen: Way | None = None
+        self._store: Way | None = None
 
     def close(self) -> None:
-        """Let go of the database. Closing twice does nothing."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        """Let go of the service and the database. Closing twice does nothing."""
+        for way in (self._chosen, self._store):
+            if way is not None:
+                way.close()
+        self._chosen = self._store = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,83 +86,69 @@ class Client:
     ) -> None:
         self.close()
 
-    def submit(self, type: str, payload: Any = None, *, priority: int | None = None) -> Job:
+    def submit(
+        self,
+        type: str,
+        payload: Any = None,
+        *,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
         """Submit a job. When this returns, it is on disk and survives any crash.
 
         Args:
             type: Name of a job type.
             payload: Anything that JSON can say, up to 1 MiB as compact JSON.
             priority: Larger runs first; by default what the job type says.
+            idempotency_key: The same key again gives the same job, for a caller that may have to ask twice:
+                1 to 255 visible ASCII characters, good for as long as there is the job.
 
         Raises:
             UnknownJobType: The job types have no such name.
             InvalidPayload: It is not JSON, or too large; or the priority is no 32-bit number.
+            InvalidKey: The key is none, or stands for a job that was asked for differently.
             InvalidConfiguration: The job types file is missing or has mistakes.
         """
-        types = self.job_types().types
-        if type not in types:
-            raise UnknownJobType(_unknown_type(type, [*types]))
-        chosen: Any = types[type].priority if priority is None else priority
-        if not isinstance(chosen, int) or chosen not in PRIORITIES:
-            raise InvalidPayload(f"the priority is {chosen!r}; it must be a whole number of 32 bits")
-        text = to_text(payload)
-        with self._store().write() as tx:
-            job = jobs.insert(
-                tx,
-                id=str(uuid.uuid4()),
-                type=type,
-                payload=text,
-                priority=chosen,
-                max_attempts=types[type].retries.max_attempts,
-                created_at=self._clock.now(),
-            )
-        nudge(self.locations.state_dir)
-        return job
+        chosen: Any = priority
+        if chosen is not None and (not isinstance(chosen, int) or chosen not in PRIORITIES):
+            raise InvalidPayload(f"the priority is {priority!r}; it must be a whole number of 32 bits")
+        if idempotency_key is not None and not _KEY.match(idempotency_key):
+            raise InvalidKey("the idempotency key must be 1 to 255 visible ASCII characters")
+        wanted = Submission(
+            type,
+            to_text(payload),
+            None if priority is None else int(priority),
+            idempotency_key,
+            spare_key=str(uuid.uuid4()),
+        )
+        again = replace(wanted, key=idempotency_key or wanted.spare_key)
+        return self._ask(lambda way: way.submit(wanted), again=lambda way: way.submit(again))
 
     def get(self, job: str) -> Job:
         """The job as it is now.
 
         Raises UnknownJob, or AmbiguousJob where several ids begin like this.
         """
-        with self._store().read() as tx:
-            return jobs.find(tx, job)
+        return self._ask(lambda way: way.get(job))
 
     def attempts(self, job: str) -> _Attempts:
         """The executions of a job, oldest first; empty before the first. Raises as `get` does."""
-        with self._store().read() as tx:
-            return attempts.of(tx, jobs.find(tx, job).id)
+        return self._ask(lambda way: way.attempts(job))
 
     def cancel(self, job: str) -> Cancellation:
         """End a job: a Pending one at once; of one in progress, its supervisor is asked to end it.
 
         A job that had ended stays as it is; the answer says so. Raises as `get` does.
         """
-        with self._store().write() as tx:
-            cancellation = self._cancel(tx, jobs.find(tx, job).id)
-        nudge(self.locations.state_dir)
-        return cancellation
+        since = self._clock.now()
+        return self._ask(lambda way: way.cancel(job), again=lambda way: asked_again(way.cancel(job), since))
 
     def cancel_matching(self, type: str | None = None, status: JobStatus | None = None) -> _Cancellations:
         """Cancel every job of this type and status (None: of any) that exists now and has not ended.
 
         A job that leaves the status before its turn comes is left alone.
         """
-        living = [each for each in (JobStatus.PENDING, JobStatus.IN_PROGRESS) if status in (None, each)]
-        with self._store().read() as tx:
-            ids = [
-                job_id
-                for each in living
-                for job_id in jobs.ids_matching(tx, status=each, type=type, limit=2**31)
-            ]
-        cancelled: _Cancellations = []
-        for start in range(0, len(ids), _BATCH):
-            with self._store().write() as tx:
-                found = [jobs.get(tx, job_id) for job_id in ids[start : start + _BATCH]]
-                chosen = [job.id for job in found if job and not job.ended and status in (None, job.status)]
-                batch = [self._cancel(tx, job_id) for job_id in chosen]
-            cancelled += batch
-            nudge(self.locations.state_dir)
-        return cancelled
+        return self._ask(lambda way: way.cancel_matching(type, status))
 
     def wait(
         self,
@@ -199,20 +190,11 @@ class Client:
 
     def has_supervisor(self) -> bool:
         """Whether a service runs on this database, as far as that can be known from here."""
-        with self._store().read() as tx:
-            records = supervisors.not_ended(tx)
-        return any_alive(records, self._here(), self._clock.now())
+        return self._ask(lambda way: way.has_supervisor())
 
     def overview(self) -> Overview:
         """Supervisors, slots and counts, all of one moment."""
-        limits, problem = self._limits()
-        with self._store().read() as tx:
-            records = supervisors.not_ended(tx) or supervisors.recent(tx, 1)
-            in_use, waiting = jobs.in_progress_per_type(tx), jobs.pending_per_type(tx)
-            counts = jobs.counts(tx)
-        here = self._here()
-        lives = tuple(Life(record, is_alive(record, here)) for record in records)
-        return Overview(lives, slots_of(limits, in_use, waiting), counts, problem)
+        return self._ask(lambda way: way.overview())
 
     def log_path(self, job: str, attempt: int | None = None) -> Path:
         """The file with what an attempt printed, by default the last one; it may not exist (yet).
@@ -224,9 +206,12 @@ class Client:
             raise UnknownJob(f"job {found.id} has no attempt {attempt}; {_so_far(found.attempt)}")
         return self.locations.log_of(found.id, attempt or max(1, found.attempt))
 
-    def job_types(self) -> JobTypes:
-        """The job types, read anew. Raises InvalidConfiguration where the file is missing or has mistakes."""
-        return load(self.locations.config)
+    def job_types(self) -> "JobTypes":
+        """The job types, as their file is now.
+
+        Raises InvalidConfiguration where the file is missing or has mistakes.
+        """
+        return self._types.read()
 
     def list(
         self,
@@ -242,40 +227,32 @@ class Client:
         """
         if page < 1 or not 1 <= page_size <= LARGEST_PAGE_SIZE:
             raise ValueError(f"pages count from 1 and have 1 to {LARGEST_PAGE_SIZE} jobs")
-        with self._store().read() as tx:
-            total = jobs.count(tx, status=status, type=type)
-            offset = (page - 1) * page_size
-            items = jobs.page(tx, status=status, type=type, offset=offset, limit=page_size)
-        return Page(tuple(items), page, page_size, total, math.ceil(total / page_size))
-
-    def _store(self) -> Store:
-        if self._opened is None:
-            self.locations.make_state_dir()
-            self._opened = open_store(self.locations.database)
-        return self._opened
-
-    def _cancel(self, tx: Transaction, job_id: str) -> Cancellation:
-        answer = jobs.request_cancel(tx, id=job_id, now=self._clock.now())
-        return Cancellation(answer, jobs.find(tx, job_id))
+        return self._ask(lambda way: way.page(Choice(status, type, page, page_size)))
 
     def _look(self, ids: Sequence[str]) -> tuple[_Jobs, bool]:
-        with self._store().read() as tx:
-            found = [jobs.find(tx, job_id) for job_id in ids]
-            records = supervisors.not_ended(tx)
-        return found, any_alive(records, self._here(), self._clock.now())
+        return self._ask(lambda way: way.look(ids))
 
-    def _limits(self) -> tuple[dict[str, int], str | None]:
+    def _ask(self, question: Callable[[Way], T], again: Callable[[Way], T] | None = None) -> T:
+        """The answer; `again` asks for the same where it may have been done already."""
+        if self._chosen is None:
+            self._chosen = through_the_socket(self.locations, self._clock) or self._straight(create=True)
         try:
-            types = self.job_types().types
-        except InvalidConfiguration as error:
-            return {}, str(error)
-        return {name: each.max_concurrency for name, each in types.items()}, None
+            return question(self._chosen)
+        except (NotThisWay, WayLost) as reason:
+            aside(f"straight to the store, because {reason}")
+            # A service was there, so its database is: an empty one in its place would be a lie.
+            straight = self._straight(create=False)
+            if isinstance(reason, WayLost):
+                self._chosen.close()
+                self._chosen = straight
+        return (again or question)(straight)
 
+    def _straight(self, *, create: bool) -> Way:
+        if self._store is None:
+            from supervisor.ways.straight import StoreWay  # noqa: PLC0415  (half a second, where it is needed)
 
-def _unknown_type(name: str, known: Sequence[str]) -> str:
-    nearest = get_close_matches(name, known, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(known)}"
-    return f"there is no job type {name!r}; {hint}"
+            self._store = StoreWay(self.locations, self._types, self._clock, create=create)
+        return self._store
 
 
 def _so_far(attempts: int) -> str:

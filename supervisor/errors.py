@@ -22,6 +22,12 @@ class InvalidPayload(AsyncWorkerError, ValueError):
     exit_code = 2
 
 
+class InvalidKey(AsyncWorkerError, ValueError):
+    """This idempotency key stands for a job that was asked for differently."""
+
+    exit_code = 2
+
+
 class InvalidConfiguration(AsyncWorkerError, ValueError):
     """The configuration has mistakes."""
 

@@ -48,6 +48,7 @@ class Event(Enum):
         "warning",
         "whether supervisor {owner} on {host} lives cannot be seen from here; left alone",
     )
+    HTTP_ENDED = ("error", "the http server does not run ({why}); next in {pause:g} s, jobs are not affected")
     DATABASE_UNAVAILABLE = (
         "error",
         "{why}; trying again in {pause:g} s, {waiting} outcomes wait to be recorded",

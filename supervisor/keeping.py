@@ -72,18 +72,20 @@ class Keeping:
             if now >= self._start_at:
                 self._start(s, now)
             return
+        # Asked first: all that a dead one said is there to be heard, and nothing is given to its children any
+        # more. The end of its stream can come later: a child that was just being forked holds it open.
+        dead = self._link.reaped()
         while frames := self._link.receive():
             for frame in frames:
                 self._HEAR[frame["op"]](self, s, frame)
-            if not self._link.reaped():
+            if not dead:
                 break
-            # Dead: heard out at once, so that nothing is given to its children any more.
         if self._ready:
             self._ping(s, self._link, now)
         elif now - self._began > _READY_WITHIN:
             s.journal.say(Event.KEEPER_SLOW, number=self._number, seconds=_READY_WITHIN)
             self._link.kill()
-        if self._link.lost:
+        if dead or self._link.lost:
             self._bury(s, self._link, now)
 
     def due(self) -> float:
@@ -154,7 +156,7 @@ class Keeping:
         for handler, why in frame["refused"].items():
             s.journal.say(Event.HANDLER_NOT_PRELOADED, handler=handler, why=why)
         for number in self._unswept:
-            self._sweep(number)
+            self._sweep(s, number)
 
     def _hear_started(self, s: Supervision, frame: Frame) -> None:
         self._spare_pause = 0.0
@@ -192,8 +194,8 @@ class Keeping:
         for number, (cookie, _) in list(self._unswept.items()):
             if cookie == frame["owner"]:
                 # What a killed process had started may have come to us meanwhile.
-                if self._strays():
-                    self._sweep(number)
+                if self._strays(s):
+                    self._sweep(s, number)
                 else:
                     del self._unswept[number]
                 return
@@ -212,15 +214,16 @@ class Keeping:
 
     # What it is asked
 
-    def _sweep(self, number: int) -> None:
+    def _sweep(self, s: Supervision, number: int) -> None:
         """No patience: the keeper that knew these processes is dead."""
         assert self._link is not None
         cookie, identities = self._unswept[number]
-        self._link.sweep(cookie, [_wire(i) for i in identities], [_wire(i) for i in self._strays()], 0.0)
+        self._link.sweep(cookie, [_wire(i) for i in identities], [_wire(i) for i in self._strays(s)], 0.0)
 
-    def _strays(self) -> list[Identity]:
+    def _strays(self, s: Supervision) -> list[Identity]:
         """Processes that came to us, as their subreaper, when a keeper died."""
-        return adopted({self._link.pid} if self._link else set())
+        front = s.front.process if s.front else None
+        return adopted({process.pid for process in (self._link, front) if process is not None})
 
     def keep_spares(self, s: Supervision) -> None:
         """As many children at their gates as there are jobs that could start, and the spares."""

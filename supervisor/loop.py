@@ -44,6 +44,8 @@ class Loop:
         """Everything that a supervisor does, in the order in which it matters."""
         s = self._s
         s.keeping.tend(s)
+        if s.front is not None:
+            s.front.tend(s)
         self._stopping.step(s, self._signals.arrived)
         self._hear_hangup()
         terminating.terminate_overdue(s)
@@ -132,6 +134,8 @@ class Loop:
         if self._wake_socket is not None:
             sources.append(self._wake_socket)
         link = self._s.keeping.link
+        if self._s.front is not None and self._s.front.process is not None:
+            sources.append(self._s.front.process)
         writing = [link] if link is not None and link.has_unsent else []
         if link is not None and not writing:
             sources.append(link)
@@ -149,6 +153,8 @@ class Loop:
             return 0.0
         due = [self._retry_at] if self._retry_pause else [self._tick_at]
         due += [s.keeping.due(), self._stopping.due()]
+        if s.front is not None:
+            due.append(s.front.due())
         due += [child.overdue_at for child in s.children.running() if not child.terminating]
         if any(child.progress for child in s.children.running()):
             due.append(self._progress_at)

@@ -15,16 +15,24 @@ def to_text(payload: Any) -> str:
     Raises InvalidPayload where the value is not JSON (NaN, a set, a loop ...) or is too large.
     """
     try:
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = compact(payload)
     except RecursionError as error:
         raise InvalidPayload("the payload is nested too deeply, or contains itself") from error
     except (TypeError, ValueError) as error:
         raise InvalidPayload(f"the payload is not JSON: {error}") from error
-    # Half of a surrogate pair is legal in JSON, escaped, and in nothing else that text goes through.
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
     if len(text) > LIMIT or len(text.encode()) > LIMIT:
         raise InvalidPayload("the payload is larger than 1 MiB of compact JSON")
+    return text
+
+
+def compact(value: Any) -> str:
+    """The one JSON text for a value. Raises as json.dumps does where it is not JSON."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair is legal in JSON, escaped, and in nothing else that text goes through.
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text
 
 

@@ -1,6 +1,6 @@
 """How everything looks as JSON: camelCase, UTC times, every field always present. Pure.
 
-One form for `--json` and for REST; the names are those of the interface's reference.
+One form for `--json` and for REST; the names are those of the reference. reading.py is the way back.
 """
 
 import json
@@ -58,6 +58,7 @@ def attempt(record: Attempt) -> Json:
         "number": record.number,
         "processInstanceId": record.owner,
         "pid": record.child.pid,
+        "identity": {"startTicks": record.child.start_ticks, "pidfdInode": record.child.pidfd_inode},
         "startedAt": time(record.started_at),
         "endedAt": time(record.ended_at),
         "status": _word(record.status),
@@ -106,6 +107,12 @@ def supervisor(life: Life) -> Json:
         "endedAt": time(record.ended_at),
         "version": record.version,
         "alive": life.alive,
+        "identity": {
+            "bootId": record.boot_id,
+            "pidNamespace": record.pid_namespace,
+            "startTicks": record.identity.start_ticks,
+            "pidfdInode": record.identity.pidfd_inode,
+        },
     }
 
 
@@ -130,6 +137,7 @@ def overview(answer: Overview) -> Json:
         "supervisors": [supervisor(life) for life in answer.supervisors],
         "concurrency": [slots(entry) for entry in answer.slots],
         "summary": summary(answer.counts),
+        "problem": answer.problem,
     }
 
 

@@ -9,6 +9,7 @@ from supervisor import lifeline
 from supervisor.assigning import minimal_environment
 from supervisor.clock import SystemClock
 from supervisor.errors import AsyncWorkerError
+from supervisor.front import Front, FrontProcess
 from supervisor.jobtypes.effect import without_effect
 from supervisor.jobtypes.load import load
 from supervisor.journal import Event, Journal
@@ -63,6 +64,7 @@ def _serve(settings: Settings) -> None:
             clock=SystemClock(),
             journal=journal,
             keeping=Keeping(start_keeper),
+            front=Front(partial(FrontProcess, os.environ)),
             recovery=Recovery(),
             here=Here.current(store.path),
             me=identity,

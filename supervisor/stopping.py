@@ -41,7 +41,9 @@ class Stopping:
             entry.afterwards(self._end)
 
     def leave(self, s: Supervision) -> None:
-        """Hang up on the keeper, which ends its spares and itself."""
+        """Stop the http server; hang up on the keeper, which ends its spares and itself."""
+        if s.front is not None:
+            s.front.stop()
         link = s.keeping.hang_up()
         if link is not None and not link.wait(_KEEPER_SECONDS):
             link.kill()

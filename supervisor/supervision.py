@@ -12,6 +12,7 @@ from supervisor.settings import Settings
 from workers.identity import Identity
 
 if TYPE_CHECKING:
+    from supervisor.front import Front
     from supervisor.keeping import Keeping
     from supervisor.liveness import Here
     from supervisor.recovery import Recovery
@@ -28,6 +29,7 @@ class Supervision:
     clock: Clock
     journal: Journal
     keeping: "Keeping"
+    front: "Front | None"
     recovery: "Recovery"
     here: "Here"
     me: Identity

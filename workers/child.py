@@ -27,7 +27,7 @@ def live(gate: int, report_fd: int, keeper: int) -> None:
     if assignment is None:
         os._exit(0)
     reporter = Reporter(report_fd)
-    interrupt = Interrupt()
+    interrupt = Interrupt(reporter.tell)
     me = os.getpid()
     try:
         last_word = _run(assignment, reporter, interrupt)

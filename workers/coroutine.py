@@ -30,8 +30,9 @@ def run(handler: Coroutine[Any, Any, Any], interrupt: Interrupt) -> Any:
         task = asyncio.current_task()
 
         def arrive() -> None:
-            if task is not None and not interrupt.raised:
-                interrupt.raised = task.cancel()  # False where the handler is over already
+            # False where the handler is over already.
+            if task is not None and not interrupt.raised and task.cancel():
+                interrupt.enter()
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, arrive)
         return await cast("Awaitable[Any]", _translated(handler, interrupt))

@@ -72,7 +72,7 @@ class Keeper:
             self._selector.unregister(self._link)
         for kept in self._children.values():
             kept.terminate("supervisor_gone", 0, time.monotonic())
-        self._strays.end(self._own(), time.monotonic())
+        self._turn()
         while self._children or self._strays:
             self._turn()
         self._broom.leave()
@@ -86,17 +86,17 @@ class Keeper:
             self._tend(kept, now)
         with contextlib.suppress(OSError):  # nothing left to look with (ENFILE), so nothing is called gone
             self._see_to_the_ended(now)
+            if self._link.closed and not self._children:
+                self._strays.end(self._own(), now)
         for sweep in list(self._sweeps.values()):
             self._sweep_on(sweep, now)
         self._broom.reap()
         self._watch_writers()
-        if self._link.closed and not self._children:
-            self._strays.end(self._own(), now)
 
     def _timeout(self) -> float:
         """Until the next deadline. What no event tells, the end of a killed stranger, is looked for."""
         children = self._children.values()
-        due = [kept.kill_due() for kept in children]
+        due = [kept.termination_due() for kept in children]
         due += [sweep.look_at for sweep in self._sweeps.values()]
         if self._can_hear:
             due += [kept.progress_due() for kept in children]
@@ -166,7 +166,8 @@ class Keeper:
     def _terminate(self, child: int, reason: str, grace: float) -> None:
         kept = self._children.get(child)
         if kept and not kept.reaped:
-            kept.terminate(reason, grace, time.monotonic())
+            with contextlib.suppress(OSError):  # nothing left to look with: the kill will come all the same
+                kept.terminate(reason, grace, time.monotonic())
 
     def _sweep(
         self,
@@ -198,6 +199,7 @@ class Keeper:
         if self._can_hear and (progress := kept.take_progress(now)):
             self._link.send({**progress, "op": "progress", "child": kept.number})
         with contextlib.suppress(OSError):  # as above: it is tried again
+            kept.remind_when_due(now)
             kept.kill_when_due(now)
         if pids := kept.unkillable(now):
             self._link.send({"op": "unkillable", "child": kept.number, "pids": pids})

@@ -19,6 +19,8 @@ _CHUNK = 64 * 1024
 """Bytes of a report taken in one turn: a child that floods its pipe must not starve the others."""
 _PROGRESS_PAUSE = 0.1
 """Seconds between two progress frames to the supervisor: what came in between is nobody's loss."""
+_REMIND_AFTER = 0.25
+"""Seconds after which a handler that has not said that it was interrupted is sent one more SIGTERM."""
 _KILL_AGAIN = 0.1
 """Seconds between the first two attempts on a tree that a SIGKILL has not ended yet."""
 _KILL_AGAIN_AT_MOST = 1.0
@@ -43,6 +45,8 @@ class Kept:
         """What it may have left behind, while that is being ended."""
         self.leftovers: set[Identity] = set()
         """What it left behind and was killed."""
+        self._interrupted = False
+        self._remind_at = float("inf")
         self._sweep = Sweep(lambda: tree_of(self.identity))
         self._next_kill: float | None = None
         self._kill_pause = _KILL_AGAIN
@@ -113,9 +117,10 @@ class Kept:
         for process in list(tree_of(self.identity)):
             if _sent(process, signal.SIGTERM) and _sent(process, signal.SIGCONT):
                 self.termination.sent(signal.SIGTERM, now)
+                self._remind_at = now + _REMIND_AFTER
 
     def kill_when_due(self, now: float) -> None:
-        if self.termination is None or now < self.kill_due():
+        if self.termination is None or now < self._kill_due():
             return
         self._next_kill = now + self._kill_pause
         self._kill_pause = min(_KILL_AGAIN_AT_MOST, self._kill_pause * 2)
@@ -129,6 +134,14 @@ class Kept:
     def killed(self) -> set[Identity]:
         """Everything of it that was killed. It may be seen once more, dying, without its parents."""
         return self.leftovers | self._sweep.killed
+
+    def remind_when_due(self, now: float) -> None:
+        """Once, and the child alone: other programs may take a second SIGTERM for impatience."""
+        if now < self._remind_at:
+            return
+        self._remind_at = float("inf")
+        if not self.reaped and not self._interrupted and self._last_word is None:
+            _sent(self.identity, signal.SIGTERM)
 
     def killing(self, now: float) -> None:
         """Note that something of it was sent a SIGKILL."""
@@ -147,11 +160,9 @@ class Kept:
         self._unkillable_reported = bool(left)
         return sorted(process.pid for process in left)
 
-    def kill_due(self) -> float:
-        """When it is to be killed, or killed again."""
-        if self.termination is None or self.reaped:
-            return float("inf")
-        return self.termination.kill_at if self._next_kill is None else self._next_kill
+    def termination_due(self) -> float:
+        """When it is to be reminded, killed, or killed again."""
+        return min(self._remind_at, self._kill_due())
 
     def progress_due(self) -> float:
         """When there will be progress to take."""
@@ -186,6 +197,11 @@ class Kept:
             "max_rss_bytes": usage.ru_maxrss * 1024,
         }
 
+    def _kill_due(self) -> float:
+        if self.termination is None or self.reaped:
+            return float("inf")
+        return self.termination.kill_at if self._next_kill is None else self._next_kill
+
     def _take(self, data: bytes, now: float) -> None:
         if self._broken or not data:
             return
@@ -199,6 +215,8 @@ class Kept:
         kind = frame["kind"]
         if kind == "progress":
             self._progress = frame
+        elif kind in ("interrupted", "uninterrupted"):
+            self._interrupted = kind == "interrupted"
         elif self._last_word is None or self._last_word["kind"] == "executing":
             self._last_word = frame
             if kind != "executing" and self.termination is None:

@@ -8,16 +8,11 @@ import multiprocessing.process
 import os
 import resource
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from workers import child, output
 from workers.identity import Identity
-
-_RESERVE = 8
-"""Descriptors that must be left after a launch: without any, nothing of /proc can be read, so nothing
-that has ended could be called gone, and its descriptors would never come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +94,12 @@ class Launched:
     """The keeper's side of a child: its identity, its pidfd, the two pipes."""
 
     def __init__(self) -> None:
-        """Fork. Raises OSError, and leaves nothing, where there are no processes, descriptors or memory."""
-        with contextlib.ExitStack() as undo, _reserve():
+        """Fork. Raises OSError, and leaves nothing, where there are no processes, descriptors or memory.
+
+        It takes seven descriptors for a moment and keeps three, so four are left to look at /proc
+        with: without any, nothing could be called gone, and no descriptor would ever come back.
+        """
+        with contextlib.ExitStack() as undo:
             gate_inside, self.gate = _pipe(undo)
             self.report, report_inside = _pipe(undo)
             self._process = ChildProcess(gate_inside, report_inside, os.getpid())
@@ -144,12 +143,3 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
     undo.callback(os.close, read)
     undo.callback(os.close, write)
     return read, write
-
-
-@contextlib.contextmanager
-def _reserve() -> Iterator[None]:
-    """Raises OSError where fewer than _RESERVE descriptors would be left afterwards."""
-    with contextlib.ExitStack() as held:
-        for _ in range(_RESERVE):
-            held.callback(os.close, os.open(os.devnull, os.O_RDONLY))
-        yield

@@ -8,7 +8,7 @@ from typing import Literal, TextIO
 
 
 def redirect(log: Path) -> None:
-    """Point descriptors 1 and 2, and Python's streams over them, at the log; 0 at nothing.
+    """Point descriptors 1 and 2, and Python's streams over them, at the log; 0 is /dev/null.
 
     Appending, so that both streams keep the order of time; line by line, so that what was printed
     before a SIGKILL is there. Raises OSError where the log cannot be opened.
@@ -20,9 +20,6 @@ def redirect(log: Path) -> None:
     os.dup2(fd, 2)
     os.close(fd)
     # multiprocessing has put a file of its own there, and that has been closed with all the others.
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
     sys.stdin = _stream(0, "r")
     sys.stdout = _stream(1, "w")
     sys.stderr = _stream(2, "w")

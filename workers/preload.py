@@ -13,9 +13,8 @@ import time
 from collections.abc import Sequence
 
 from workers import containment, names
-from workers.sweep import Sweep
 from workers.target import TargetError, resolve
-from workers.trees import children_of, running, tree_of
+from workers.trees import children_of
 
 TRIAL_SECONDS = 10.0
 _PROBLEM_BYTES = 4096
@@ -88,17 +87,10 @@ def _trial(target: str, import_paths: Sequence[str], write: int, keeper: int) ->
     except TargetError as error:
         problem = str(error)
     finally:
-        if os.getpid() == me:  # or it has forked, and this is the copy
-            _answer(write, problem)
+        with contextlib.suppress(OSError):  # the module closed our descriptors: silence says enough
+            if os.getpid() == me:  # or it has forked, and this is the copy
+                os.write(write, f"={problem}".encode("utf-8", "replace")[:_PROBLEM_BYTES])
         os._exit(0)
-
-
-def _answer(write: int, problem: str) -> None:
-    """Say it, and wait to be killed: while we live, whatever the module started stays below us."""
-    with contextlib.suppress(BaseException):  # it may have closed our descriptors: silence says enough
-        os.write(write, f"={problem}".encode("utf-8", "replace")[:_PROBLEM_BYTES])
-        while True:
-            signal.pause()
 
 
 def _left_behind(before: set[str]) -> str:
@@ -131,10 +123,6 @@ def _verdict(pid: int, read: int, limit: float) -> str | None:
 
 
 def _end(pid: int) -> None:
-    """Kill the trial and all it started; it is our child, not reaped yet, so the pid is its own."""
-    trial = running(pid)
-    if trial:
-        Sweep(lambda: tree_of(trial)).step()
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    """Kill the trial: our child, not reaped yet, so the pid is its own. What it left comes to us."""
+    os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

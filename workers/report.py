@@ -1,7 +1,7 @@
 """What a child says about itself, as capped JSON through its report pipe.
 
-Progress any number of times, then at most one last word: returned, raised, left, cancelled,
-not_started, bad_result; or executing, just before a command takes the process over.
+Progress any number of times; interrupted or uninterrupted, when a SIGTERM came; then at most one last
+word: returned, raised, left, not_started, bad_result; or executing, just before a command takes over.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ class Reporter:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._pid = os.getpid()
         # Reentrant: a JobCancelled between its acquisition and the `with` would lock us out for ever.
         self._lock = threading.RLock()
         self._over = False
@@ -63,6 +64,12 @@ class Reporter:
         except OSError:
             return False
         return True
+
+    def tell(self, kind: str) -> None:
+        """Say whether a SIGTERM has reached the handler. Its forked copies have our signal handler too."""
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError), self._lock:
+                self._write({"kind": kind})
 
     def _is_news(self, fraction: float, message: str | None, now: float) -> bool:
         """A new message is passed on at once, so that a long silence begins with the right one."""

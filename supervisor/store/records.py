@@ -3,7 +3,7 @@
 All times are milliseconds since the Unix epoch, UTC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -35,8 +35,8 @@ class Supervisor:
 class Job:
     """A job, as last read."""
 
-    seq: int
-    """The order of submission."""
+    seq: int = field(compare=False)
+    """The order of submission, from 1 on; 0 where it came over the service's socket, which does not tell."""
     id: str
     type: str
     payload: str

@@ -10,7 +10,6 @@ from sqlalchemy import (
     REAL,
     CheckConstraint,
     Column,
-    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -18,12 +17,12 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
-    event,
     text,
 )
 
 from supervisor.lifecycle import ENDED, NEXT, FailureKind, JobStatus
 from supervisor.store.columns import FailureWord, Inode, StatusWord, Words
+from supervisor.store.triggers import guard
 
 APPLICATION_ID = 0x41574B52
 """In the header of every database of ours: "AWKR"."""
@@ -34,7 +33,7 @@ STATES = ("starting", "running", "stopping", *ENDED_STATES)
 metadata = MetaData()
 
 
-def _in(column: str, words: Iterable[str]) -> str:
+def one_of(column: str, words: Iterable[str]) -> str:
     """In the order of their class, so that the same words always give the same text."""
     return f"{column} IN ({', '.join(repr(str(word)) for word in words)})"
 
@@ -44,7 +43,7 @@ def _ordered(words: Iterable[JobStatus]) -> list[JobStatus]:
     return [status for status in JobStatus if status in wanted]
 
 
-def _check(name: str, condition: str) -> CheckConstraint:
+def check(name: str, condition: str) -> CheckConstraint:
     return CheckConstraint(text(condition), name=name)
 
 
@@ -63,8 +62,8 @@ supervisors = Table(
     Column("started_at", Integer, nullable=False),
     Column("heartbeat_at", Integer, nullable=False),
     Column("ended_at", Integer),
-    _check("supervisors_state", _in("state", STATES)),
-    _check("supervisors_ended", f"({_in('state', ENDED_STATES)}) = (ended_at IS NOT NULL)"),
+    check("supervisors_state", one_of("state", STATES)),
+    check("supervisors_ended", f"({one_of('state', ENDED_STATES)}) = (ended_at IS NOT NULL)"),
     sqlite_strict=True,
 )
 Index("supervisors_not_ended", supervisors.c.started_at, sqlite_where=text("ended_at IS NULL"))
@@ -95,22 +94,22 @@ jobs = Table(
     Column("exit_code", Integer),
     Column("signal", Integer),
     UniqueConstraint("id", name="jobs_id"),
-    _check("jobs_status", _in("status", JobStatus)),
-    _check(
+    check("jobs_status", one_of("status", JobStatus)),
+    check(
         "jobs_pending",
         "status <> 'Pending' OR (owner IS NULL AND pid IS NULL AND started_at IS NULL"
         " AND cancel_requested_at IS NULL AND progress_fraction IS NULL AND progress_message IS NULL)",
     ),
-    _check(
+    check(
         "jobs_in_progress",
         "status <> 'InProgress'"
         " OR (owner IS NOT NULL AND pid IS NOT NULL AND started_at IS NOT NULL AND attempt >= 1)",
     ),
-    _check("jobs_ended", f"({_in('status', _ordered(ENDED))}) = (completed_at IS NOT NULL)"),
-    _check("jobs_failed", "(status = 'Failed') = (failure_kind IS NOT NULL)"),
-    _check("jobs_failure_kind", f"failure_kind IS NULL OR {_in('failure_kind', FailureKind)}"),
-    _check("jobs_result", "result IS NULL OR status = 'Completed'"),
-    _check("jobs_attempt", "attempt >= 0 AND max_attempts >= 1"),
+    check("jobs_ended", f"({one_of('status', _ordered(ENDED))}) = (completed_at IS NOT NULL)"),
+    check("jobs_failed", "(status = 'Failed') = (failure_kind IS NOT NULL)"),
+    check("jobs_failure_kind", f"failure_kind IS NULL OR {one_of('failure_kind', FailureKind)}"),
+    check("jobs_result", "result IS NULL OR status = 'Completed'"),
+    check("jobs_attempt", "attempt >= 0 AND max_attempts >= 1"),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
@@ -150,36 +149,22 @@ attempts = Table(
     Column("system_seconds", REAL),
     Column("max_rss_bytes", Integer),
     PrimaryKeyConstraint("job_seq", "number"),
-    _check("attempts_number", "number >= 1"),
-    _check("attempts_status", f"status IS NULL OR {_in('status', _ordered(NEXT[JobStatus.IN_PROGRESS]))}"),
-    _check("attempts_ended", "(status IS NULL) = (ended_at IS NULL)"),
-    _check("attempts_failed", "status IS NOT 'Failed' OR failure_kind IS NOT NULL"),
-    _check(
+    check("attempts_number", "number >= 1"),
+    check("attempts_status", f"status IS NULL OR {one_of('status', _ordered(NEXT[JobStatus.IN_PROGRESS]))}"),
+    check("attempts_ended", "(status IS NULL) = (ended_at IS NULL)"),
+    check("attempts_failed", "status IS NOT 'Failed' OR failure_kind IS NOT NULL"),
+    check(
         "attempts_failure_kind",
         "failure_kind IS NULL OR (status IS NOT NULL AND status IN ('Failed', 'Pending')"
-        f" AND {_in('failure_kind', FailureKind)})",
+        f" AND {one_of('failure_kind', FailureKind)})",
     ),
     sqlite_strict=True,
 )
 Index("attempts_not_ended", attempts.c.owner, sqlite_where=text("ended_at IS NULL"))
 
-
-def _guard(table: Table, column: str, condition: str, sentence: str) -> None:
-    """Refuse an UPDATE that names the column, even to what is there already: that is a second winner."""
-    ddl = (
-        f"CREATE TRIGGER {table.name}_edges BEFORE UPDATE OF {column} ON {table.name}"
-        f" WHEN {condition} BEGIN SELECT RAISE(ABORT, '{sentence}'); END"
-    )
-
-    def create(_: Table, connection: Connection, **__: object) -> None:
-        connection.exec_driver_sql(ddl)
-
-    event.listen(table, "after_create", create)
-
-
 _EDGES = " OR ".join(
-    f"(OLD.status = '{before}' AND {_in('NEW.status', _ordered(after))})" for before, after in NEXT.items()
+    f"(OLD.status = '{before}' AND {one_of('NEW.status', _ordered(after))})" for before, after in NEXT.items()
 )
-_guard(jobs, "status", f"NOT ({_EDGES})", "no such edge between job statuses")
-_guard(attempts, "status", "OLD.status IS NOT NULL", "this attempt has ended")
-_guard(supervisors, "state", f"OLD.{_in('state', ENDED_STATES)}", "this supervisor has ended")
+guard(jobs, "status", f"NOT ({_EDGES})", "no such edge between job statuses")
+guard(attempts, "status", "OLD.status IS NOT NULL", "this attempt has ended")
+guard(supervisors, "state", f"OLD.{one_of('state', ENDED_STATES)}", "this supervisor has ended")

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from supervisor.client import Client
 from supervisor.lifecycle import JobStatus
 from supervisor.liveness import Here
 from supervisor.outcome import Outcome
@@ -32,6 +35,15 @@ job_types:
     priority: 7
     description: Renders a report
 """
+
+WITHOUT_THE_STORE = """
+import sys
+sys.modules.update(dict.fromkeys(("sqlalchemy", "alembic", "yaml", "sqlite3")))  # importing one is an error
+import asyncworker
+asyncworker.main()
+"""
+
+ONLY_THE_STORE = pytest.mark.parametrize("way", ["store"], indirect=True, scope="module")
 
 ME = "5e1f0000-0000-4000-8000-000000000001"
 
@@ -54,12 +66,15 @@ class Installation:
     """A state folder and a job types file that nobody else uses."""
 
     folder: Path
+    way: str = "store"
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.state_dir = self.folder / "state"
         self.config = self.folder / "jobtypes.yaml"
-        self.config.write_text(JOB_TYPES)
+        if not self.config.exists() or self.config.read_text() != JOB_TYPES:
+            self.config.write_text(JOB_TYPES)
         inherited = {name: text for name, text in os.environ.items() if not name.startswith("ASYNCWORKER_")}
         self.environment = {
             **inherited,
@@ -74,6 +89,8 @@ class Installation:
         return Locations.resolve(self.state_dir, self.config, str(self.state_dir / "jobs.db"))
 
     def command(self, *words: str) -> list[str]:
+        if self.way == "socket":
+            return [sys.executable, "-P", "-c", WITHOUT_THE_STORE, *words]
         return [sys.executable, "-P", "-m", "asyncworker", *words]
 
     def run(self, *words: str, typed: bytes | None = None, given: Mapping[str, str] | None = None) -> Answer:
@@ -177,6 +194,12 @@ class PlayedService:
     def jobs(self) -> list[Job]:
         with self.store.read() as tx:
             return jobs.page(tx, limit=100)
+
+
+def way_of(client: Client) -> object:
+    """The way that it goes."""
+    client.has_supervisor()
+    return client._chosen
 
 
 def eventually(condition: Callable[[], Any], within: float = 20.0) -> Any:

@@ -110,7 +110,7 @@ def test_an_interrupt_leaves_the_request(installation: Installation, service: Pl
     assert service.job(job).status is JobStatus.IN_PROGRESS
 
 
-def test_filters_cancel_all_that_match_and_nothing_else(asyncworker: Command) -> None:
+def test_filters_cancel_all_that_match_and_nothing_else(straight_too: None, asyncworker: Command) -> None:
     emails = {submitted(asyncworker) for _ in range(3)}
     report = submitted(asyncworker, "ReportJob")
     answer = asyncworker("cancel", "--type", "EmailJob", "--status", "pending", "--json")
@@ -119,14 +119,16 @@ def test_filters_cancel_all_that_match_and_nothing_else(asyncworker: Command) ->
     assert asyncworker("status", report, "--json").json["status"] == "Pending"
 
 
-def test_a_filter_for_pending_leaves_running_jobs_alone(asyncworker: Command, service: PlayedService) -> None:
+def test_a_filter_for_pending_leaves_running_jobs_alone(
+    straight_too: None, asyncworker: Command, service: PlayedService
+) -> None:
     running, waiting = submitted(asyncworker), submitted(asyncworker)
     service.start(running)
     assert [job["id"] for job in asyncworker("cancel", "--status", "Pending", "--json").json] == [waiting]
     assert service.job(running).cancel_requested_at is None
 
 
-def test_filters_that_match_nothing_are_no_mistake(asyncworker: Command) -> None:
+def test_filters_that_match_nothing_are_no_mistake(straight_too: None, asyncworker: Command) -> None:
     answer = asyncworker("cancel", "--type", "EmailJob")
     assert (answer.code, answer.out, answer.err) == (0, "", "There are no such jobs to cancel.\n")
 

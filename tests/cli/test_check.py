@@ -8,6 +8,12 @@ from tests.cli.commandline import Answer, Installation
 Command = Callable[..., Answer]
 
 
+@pytest.fixture(scope="module")
+def way() -> str:
+    """Nothing here depends on it."""
+    return "store"
+
+
 def with_handler(installation: Installation, source: str, handler: str = "code_of_mine:handle") -> None:
     (installation.folder / "code_of_mine.py").write_text(source)
     types = f"job_types:\n  Mine: {{handler: '{handler}', max_concurrency: 1}}\n"

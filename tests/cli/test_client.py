@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 import asyncworker
-from supervisor import client as client_module
 from supervisor.client import Client
 from supervisor.errors import InvalidPayload, NoSupervisor, UnknownJob
 from supervisor.lifecycle import JobStatus
 from supervisor.store import Transaction, jobs
 from supervisor.store.records import CancelAnswer
 from supervisor.waiting import WaitTimedOut
-from tests.cli.commandline import Installation, PlayedService
+from supervisor.ways import straight
+from tests.cli.commandline import ONLY_THE_STORE, Installation, PlayedService
 
 
 @pytest.fixture
-def client(installation: Installation) -> Iterator[Client]:
+def client(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.chdir(installation.folder)
     with Client(installation.state_dir, installation.config) as opened:
         yield opened
 
@@ -28,6 +29,7 @@ def test_it_is_what_the_public_module_gives() -> None:
     assert asyncworker.Client is Client
 
 
+@ONLY_THE_STORE
 def test_making_one_touches_nothing(installation: Installation, client: Client) -> None:
     assert client.job_types().types.keys() == {"EmailJob", "ReportJob"}
     assert not installation.state_dir.exists()
@@ -67,7 +69,7 @@ def test_the_log_of_the_last_attempt_is_meant_unless_another_is_named(
 def test_cancelling_in_bulk_takes_as_many_batches_as_it_needs(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_BATCH", 2)
+    monkeypatch.setattr(straight, "BATCH", 2)
     ids = {client.submit("EmailJob").id for _ in range(5)}
     cancellations = client.cancel_matching("EmailJob", None)
     assert {each.job.id for each in cancellations} == ids

@@ -15,6 +15,13 @@ from tests.cli.commandline import Answer, Installation
 
 Command = Callable[..., Answer]
 
+
+@pytest.fixture(scope="module")
+def way() -> str:
+    """Nothing here depends on it."""
+    return "store"
+
+
 VERBS = "serve submit status list cancel wait logs types check version completion".split()
 
 
@@ -135,7 +142,7 @@ def test_serve_becomes_the_service_with_everything_in_its_environment(
         "DATABASE": str(installation.folder / "here" / "jobs.db"),
         "DRAIN_TIMEOUT": "90.0",
         "LOG_FORMAT": "json",
-        "NO_HTTP": "1",
+        "HTTP": "",
     }
     assert not (installation.folder / "here").exists()
 

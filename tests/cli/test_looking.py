@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from supervisor.lifecycle import FailureKind, JobStatus
-from tests.cli.commandline import ME, Answer, Installation, PlayedService, eventually
+from tests.cli.commandline import ME, ONLY_THE_STORE, Answer, Installation, PlayedService, eventually
 
 Command = Callable[..., Answer]
 
@@ -98,6 +98,7 @@ def test_status_says_when_nobody_serves(asyncworker: Command, service: PlayedSer
     assert "stopped" in answer.out
 
 
+@ONLY_THE_STORE
 def test_status_needs_no_job_types(installation: Installation, asyncworker: Command) -> None:
     submitted(asyncworker)
     installation.config.unlink()

@@ -14,6 +14,12 @@ from tests.cli.commandline import Answer, Installation, PlayedService
 Command = Callable[..., Answer]
 
 
+@pytest.fixture(scope="module")
+def way() -> str:
+    """Nothing here depends on it."""
+    return "store"
+
+
 def sentence(answer: Answer, code: int) -> str:
     """What it says, after checking that it is said properly."""
     assert answer.code == code, answer

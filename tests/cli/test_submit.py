@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.lifecycle import FailureKind, JobStatus
-from tests.cli.commandline import Answer, Installation, PlayedService, eventually
+from tests.cli.commandline import ONLY_THE_STORE, Answer, Installation, PlayedService, eventually
 
 Command = Callable[..., Answer]
 
@@ -196,6 +196,7 @@ def test_a_payload_with_a_minus_stands_after_two(asyncworker: Command) -> None:
     assert asyncworker("submit", "--json", "EmailJob", "--", "-5").json["payload"] == -5
 
 
+@ONLY_THE_STORE
 def test_the_configuration_can_lie_anywhere(installation: Installation, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.yaml"
     installation.config.rename(elsewhere)

@@ -1,5 +1,6 @@
 """Every way in which a job's process can end, and what is recorded of it."""
 
+import os
 import signal
 from dataclasses import dataclass
 from typing import Any
@@ -209,6 +210,16 @@ PIPES = {
         EXITED,
         0,
     ),
+    "two last words": Way(
+        """report(frame('{"kind":"returned","result":"1"}') + frame('{"kind":"raised"}')); os._exit(0)""",
+        None,
+        result="1",
+    ),
+    "deep nonsense": Way(
+        """report(frame('{"kind":"returned","result":"1","x":%s%s}' % (900*'[', 900*']'))); os._exit(0)""",
+        None,
+        result="1",
+    ),
     "a forged code": Way(
         'report(frame(\'{"kind":"left","code":%s}\' % (\'9\' * 4000))); os._exit(0)', EXITED, 0
     ),
@@ -281,7 +292,12 @@ def test_raises(keeper: TestKeeper, way: Way) -> None:
 
 @pytest.mark.parametrize("way", LEAVES.values(), ids=LEAVES)
 def test_leaves(keeper: TestKeeper, way: Way) -> None:
-    check(keeper.run(way.source(), grace=20).ended(), way)
+    ended = keeper.run(way.source(), grace=20).ended()
+    check(ended, way)
+    assert ended.frame["termination"] is None
+    assert "workers/keeper.py" not in ended.log
+    if way.exit_code is not None:
+        assert os.waitstatus_to_exitcode(ended.frame["status"]) == way.exit_code & 0xFF
 
 
 @pytest.mark.parametrize("way", SIGNALS.values(), ids=SIGNALS)
@@ -291,7 +307,16 @@ def test_is_killed(keeper: TestKeeper, way: Way) -> None:
 
 @pytest.mark.parametrize("way", PIPES.values(), ids=PIPES)
 def test_abuses_its_pipes(keeper: TestKeeper, way: Way) -> None:
-    check(keeper.run(PIPE_TOOLS + way.source()).ended(), way)
+    ended = keeper.run(PIPE_TOOLS + way.source()).ended()
+    check(ended, way)
+    assert set(ended.frame["report"] or {}) <= {
+        "kind",
+        "result",
+        "code",
+        "message",
+        "traceback",
+        "interrupted",
+    }
 
 
 @pytest.mark.parametrize("way", IMPORTS.values(), ids=IMPORTS)

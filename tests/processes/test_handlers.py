@@ -129,6 +129,74 @@ def test_a_cancel_arrives_once_and_cleanup_is_not_broken_off(keeper: TestKeeper)
     )
 
 
+def test_a_cancel_that_was_not_heard_is_sent_once_more(keeper: TestKeeper) -> None:
+    """As when the signal comes between Python's last look for one and the system call that sleeps."""
+    source = """
+    import signal, time
+    def handler(payload):
+        arrived = []
+        signal.signal(signal.SIGTERM, lambda *_: arrived.append(time.monotonic()))
+        print("waiting")
+        while len(arrived) < 2:
+            time.sleep(0.01)
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        return len(arrived)
+    """
+    job = keeper.run(source)
+    job.says("waiting")
+    job.terminate(grace=60)
+    assert job.ended().value == 2
+
+
+def test_a_cancel_that_was_swallowed_is_sent_once_more(keeper: TestKeeper) -> None:
+    """Where Python happens to be in a __del__ or a weak reference's callback, no exception gets out."""
+    source = """
+    import time
+    class Swallows:
+        def __del__(self):
+            print("waiting")
+            time.sleep(60)
+    def handler(payload):
+        Swallows()
+        print("swallowed")
+        try:
+            time.sleep(60)
+        finally:
+            print("cleaned up")
+    """
+    job = keeper.run(source)
+    job.says("waiting")
+    job.terminate(grace=60)
+    ended = job.ended()
+    assert ended.log.startswith("waiting\nswallowed\ncleaned up\n")
+    assert ended.outcome.status is JobStatus.CANCELLED
+    assert "Exception ignored" not in ended.log
+
+
+def test_a_cancel_that_was_heard_is_not_sent_again(keeper: TestKeeper) -> None:
+    source = """
+    import signal, time
+    from asyncworker import JobCancelled
+    def handler(payload):
+        arrived = []
+        try:
+            print("waiting")
+            time.sleep(60)
+        except JobCancelled:
+            signal.signal(signal.SIGTERM, lambda *_: arrived.append(1))
+            until = time.monotonic() + 0.6
+            while time.monotonic() < until:
+                time.sleep(0.01)
+            print("heard", len(arrived), "more")
+    """
+    job = keeper.run(source)
+    job.says("waiting")
+    job.terminate(grace=60)
+    assert "heard 0 more" in job.ended().log
+
+
 def test_a_timeout_arrives_in_the_same_way_and_is_called_one(keeper: TestKeeper) -> None:
     job = keeper.run(CLEANS_UP)
     job.says("waiting")

@@ -138,6 +138,12 @@ def test_what_a_module_does_to_signals_folder_and_exit_does_not_hurt_the_keeper(
         killed = keeper.start()
         keeper.who[killed].send(signal.SIGKILL)
         keeper.wait("ended", killed)
+        stopped = keeper.start()
+        keeper.who[stopped].send(signal.SIGSTOP)
+        job = keeper.job("def handler(payload): pass", payload=json.dumps("x" * 2**20))
+        keeper.order("assign", child=stopped, job=job.to_frame(), grace=1, directory=None)
+        keeper.who[stopped].send(signal.SIGKILL)  # with most of its job still to be written
+        keeper.wait("ended", stopped)
         assert os.readlink(f"/proc/{keeper.pid}/cwd") == "/"
         keeper.hang_up()
         assert not (tmp_path / "left").exists()

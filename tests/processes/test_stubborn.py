@@ -199,7 +199,11 @@ def test_sigterm_reaches_the_whole_tree(keeper: TestKeeper, tmp_path: Path) -> N
     source = f"""
     import subprocess
     def handler(payload):
-        subprocess.run(["sh", "-c", {script!r}], start_new_session=True)
+        shell = subprocess.Popen(["sh", "-c", {script!r}], start_new_session=True)
+        try:
+            shell.wait()
+        finally:
+            shell.wait()
     """
     job = keeper.run(source)
     shell = noted(tmp_path / "pids")

@@ -14,7 +14,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from supervisor.errors import NotOurDatabase, SchemaTooNew, StoreUnavailable
-from supervisor.store import Store, jobs, locks, migrate, open_store
+from supervisor.store import (
+    Store,
+    derived,  # noqa: F401  its tables join the metadata
+    jobs,
+    locks,
+    migrate,
+    open_store,
+)
 from supervisor.store.schema import APPLICATION_ID, metadata
 from tests.support.store import exit_code, forked, submit
 

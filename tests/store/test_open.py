@@ -270,9 +270,13 @@ def test_a_store_is_of_no_use_after_a_fork(store: Store) -> None:
 def test_a_second_store_of_one_process_leaves_the_locks_of_the_first(path: Path) -> None:
     """Closing any descriptor of a file drops all POSIX locks that the process has on it."""
 
-    def locks() -> int:
+    def seen() -> int:
         with open("/proc/locks") as table:
             return sum(f" {os.getpid()} " in line and f":{path.stat().st_ino} " in line for line in table)
+
+    def locks() -> int:
+        # The kernel lists the locks of the whole machine, and skips some while others come and go.
+        return max(seen() for _ in range(50))
 
     with open_store(str(path), supervisor=True) as opened:
         with opened.read() as tx:

@@ -10,7 +10,14 @@ from sqlalchemy import event, text
 
 from supervisor.lifecycle import JobStatus
 from supervisor.outcome import Outcome
-from supervisor.store import Store, Transaction, attempts, jobs, supervisors
+from supervisor.store import (
+    Store,
+    Transaction,
+    attempts,
+    derived,  # noqa: F401  its tables join the metadata
+    jobs,
+    supervisors,
+)
 from supervisor.store.schema import metadata
 from tests.support.builders import NOW, an_identity
 from tests.support.store import OWNER, start, submit

@@ -213,6 +213,7 @@ def scripted(folder: Path, *types: JobType) -> Iterator[Scripted]:
         clock=clock,
         journal=Journal(log),
         keeping=Keeping(start),
+        front=None,
         recovery=Recovery(),
         here=Here.current(database),
         me=identity,

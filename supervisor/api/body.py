@@ -1,0 +1,162 @@
+"""A request's body: read within limits of size and time, and understood strictly or not at all."""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from supervisor.api.gate import LARGEST_BODY, too_large
+from supervisor.api.problems import Problem, invalid, unavailable
+from supervisor.client import PRIORITIES
+from supervisor.errors import InvalidPayload
+from supervisor.payload import to_text
+
+SECONDS = 10.0
+DEEPEST = 200
+"""Levels of nesting: every reader of JSON has a limit, and a payload is read by several."""
+ALL_BODIES = 64 * 2**20
+"""Bytes that the bodies of all requests may have in memory at a time."""
+
+FIELDS = ("type", "payload", "priority")
+_MOST_NAMED = 20
+_LONGEST_NAME = 100
+
+_JSON = re.compile(r'application/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?\Z', re.IGNORECASE)
+# Possessive, and content with a string that never ends: whatever is sent, it is read once.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?(?:"|\Z)', re.DOTALL)
+_STEPS = dict(zip(b"[{]}", (1, 1, -1, -1), strict=True))
+_NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job to be."""
+
+    type: str
+    payload: str
+    """Compact JSON text."""
+    priority: int | None
+
+
+class Bodies:
+    """What is being read, of all requests together."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def read(self, request: Request) -> bytes:
+        """Raises a Problem for what is too large, too slow or too much at once."""
+        _check_type(request)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(SECONDS):
+                async for part in request.stream():
+                    size += len(part)
+                    self._held += len(part)
+                    if size > LARGEST_BODY:
+                        raise too_large()
+                    if self._held > ALL_BODIES:
+                        raise unavailable("The server is busy; nothing was done.")
+                    parts.append(part)
+        except TimeoutError:
+            detail = f"The body did not come within {SECONDS:g} seconds."
+            raise Problem(408, detail, headers={"Connection": "close"}) from None
+        finally:
+            self._held -= size
+        return b"".join(parts)
+
+
+def submission(body: bytes) -> Submission:
+    """What is asked for. Raises the Problem that says what is wrong with it, 400 or 413."""
+    document = _parsed(body)
+    if not isinstance(document, dict):
+        raise invalid([("body", "must be a JSON object")])
+    unknown = sorted(document.keys() - FIELDS)[:_MOST_NAMED]
+    errors = [(_shown(name), f"is not a field; there are: {', '.join(FIELDS)}") for name in unknown]
+    kind, priority = document.get("type"), document.get("priority")
+    if "type" not in document:
+        errors.append(("type", "is missing"))
+    elif not isinstance(kind, str):
+        errors.append(("type", "must be a string"))
+    if isinstance(priority, float) and priority.is_integer():
+        priority = int(priority)  # 1.0 is a whole number, says JSON Schema
+    if priority is not None and (type(priority) is not int or priority not in PRIORITIES):
+        errors.append(("priority", "must be a whole number of 32 bits"))
+    if errors:
+        raise invalid(errors)
+    try:
+        return Submission(str(kind), to_text(document.get("payload")), priority)
+    except InvalidPayload as error:
+        # All else that can be wrong with it has been found by now.
+        raise too_large() from error
+
+
+def _check_type(request: Request) -> None:
+    if not _JSON.match(request.headers.get("content-type", "")):
+        raise Problem(415, "The body must be JSON: Content-Type: application/json.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "The body must not be compressed.")
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        text = body.decode("utf-8")
+        _check_depth(body)
+        document = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_twins
+        )
+    except UnicodeDecodeError:
+        raise invalid([("body", "is not UTF-8")]) from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise invalid([("body", f"is not JSON: {error.msg} at {place}")]) from None
+    except (ValueError, RecursionError):  # ValueError: a number of more digits than Python converts
+        raise invalid([("body", "has a number with too many digits")]) from None
+    if b"\\u" in body:
+        _check_surrogates(document)
+    return document
+
+
+def _check_depth(body: bytes) -> None:
+    """Before it is parsed, which needs a stack; whether brackets match is for the parser."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return
+    brackets = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST:
+        raise invalid([("body", f"is nested more than {DEEPEST} levels deep")])
+
+
+def _check_surrogates(document: Any) -> None:
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise invalid([("body", "has half of a surrogate pair, which no text can hold")]) from None
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name, _ in pairs:
+            if found.pop(name, found) is found:
+                raise invalid([(_shown(name), "is given more than once")])
+    return found
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise invalid([("body", "has a number that is too large")])
+    return number
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise invalid([("body", f"is not JSON: {word} is not a JSON value")])

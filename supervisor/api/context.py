@@ -1,0 +1,43 @@
+"""What the routes share: one object, found in the application's state."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from supervisor.api.body import Bodies
+from supervisor.api.configured import Configured
+from supervisor.api.database import Database
+from supervisor.api.feed import Feed
+from supervisor.api.threads import Threads
+from supervisor.clock import Clock, SystemClock
+from supervisor.settings import Locations
+
+READERS, WRITERS = 6, 2
+"""Threads. Readers do not wait for the database's lock; writers get it one after the other anyway."""
+
+
+@dataclass
+class Context:
+    """Of one application."""
+
+    locations: Locations
+    database: Database
+    types: Configured
+    feed: Feed
+    clock: Clock = field(default_factory=SystemClock)
+    bodies: Bodies = field(default_factory=Bodies)
+    readers: Threads = field(default_factory=lambda: Threads("read", READERS))
+    writers: Threads = field(default_factory=lambda: Threads("write", WRITERS))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at work that nobody can stop."""
+        return bool(self.readers.busy or self.writers.busy or self.feed.threads.busy)
+
+
+def _of(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+Shared = Annotated[Context, Depends(_of)]

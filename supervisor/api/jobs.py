@@ -1,0 +1,197 @@
+# ruff: noqa: FAST003 - the path says id, which is a name of Python's own
+"""Jobs over HTTP: submitted, shown, listed, cancelled."""
+
+import hashlib
+import math
+import re
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from supervisor import representation
+from supervisor.api import described
+from supervisor.api.body import Submission, submission
+from supervisor.api.context import Context, Shared
+from supervisor.api.problems import Problem, invalid, no_such_job
+from supervisor.api.query import LARGEST_NUMBER, Query
+from supervisor.api.rendering import Answer, JobAnswer, as_bytes, job_text
+from supervisor.client import LARGEST_PAGE_SIZE, PAGE_SIZE
+from supervisor.jobtypes.records import JobType
+from supervisor.nudge import nudge
+from supervisor.store import Transaction, attempts, idempotency, jobs, listing
+from supervisor.store.listing import Choice
+from supervisor.store.records import CancelAnswer, Job
+
+router = APIRouter()
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_CHARACTERS_AT_ONCE = 2 * 2**20
+"""Of payloads and results in memory, for one list."""
+
+
+@router.post("/api/jobs", **described.SUBMIT)
+async def submit(request: Request, shared: Shared) -> Response:
+    """Submit a job. The answer comes when it is on disk and survives any crash.
+
+    With an Idempotency-Key, the same request again gives the same job: a lost answer can be asked for again.
+    """
+    Query(request).check()
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.match(key):
+        raise invalid([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
+    body = await shared.bodies.read(request)
+    job = await shared.writers.run(partial(_submit, shared, body, key))
+    return JobAnswer(job, 202, {"Location": f"/api/jobs/{job.id}"})
+
+
+@router.get("/api/jobs", **described.LIST)
+async def page(request: Request, shared: Shared) -> Response:
+    """A page of the jobs, newest first."""
+    query = Query(request, "status", "type", "id", "page", "pageSize")
+    choice = Choice(query.status("status"), query.text("type"), query.beginning("id"))
+    number = query.whole("page", 1, LARGEST_NUMBER)
+    size = query.whole("pageSize", PAGE_SIZE, LARGEST_PAGE_SIZE)
+    query.check()
+
+    def read() -> tuple[int, list[list[str]], list[Job]]:
+        with shared.database.read() as tx:
+            total = listing.count(tx, choice)
+            entries = listing.page(tx, choice, offset=(number - 1) * size, limit=size)
+            first, *others = _in_parts(entries)
+            return total, others, listing.read(tx, first)
+
+    total, others, first = await shared.readers.run(read)
+    tail = f'"page":{number},"pageSize":{size},"totalCount":{total},"totalPages":{math.ceil(total / size)}'
+    if not others:
+        text = f'{{"items":[{",".join(map(job_text, first))}],{tail}}}'
+        return Response(as_bytes(text), media_type="application/json")
+    return StreamingResponse(_in_turn(shared, first, others, tail), media_type="application/json")
+
+
+@router.get("/api/jobs/{id}", **described.GET)
+async def get(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+    """A job."""
+    Query(request).check()
+    return JobAnswer(await shared.readers.run(partial(find, shared, job_id)))
+
+
+@router.delete("/api/jobs/{id}/cancel", **described.CANCEL)
+async def cancel(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+    """End a job: a Pending one at once; of one in progress, its supervisor is asked to end it."""
+    Query(request).check()
+    answer, job = await shared.writers.run(partial(_cancel, shared, job_id))
+    if answer is CancelAnswer.ALREADY_ENDED:
+        raise Problem(409, f"The job had ended already: it is {job.status}.")
+    return JobAnswer(job, 200 if answer is CancelAnswer.CANCELLED else 202)
+
+
+@router.get("/api/jobs/{id}/attempts", **described.ATTEMPTS)
+async def executions(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+    """The executions of a job, oldest first; none before the first."""
+    Query(request).check()
+
+    def read() -> list[representation.Json]:
+        with shared.database.read() as tx:
+            return [representation.attempt(each) for each in attempts.of(tx, _found(tx, job_id).id)]
+
+    return Answer(await shared.readers.run(read))
+
+
+def find(shared: Context, job_id: str) -> Job:
+    """Raises the Problem, 404, where there is none; only a whole id is one."""
+    with shared.database.read() as tx:
+        return _found(tx, job_id)
+
+
+def _found(tx: Transaction, job_id: str) -> Job:
+    job = jobs.get(tx, job_id) if _ID.match(job_id) else None
+    if job is None:
+        raise no_such_job()
+    return job
+
+
+def _submit(shared: Context, body: bytes, key: str | None) -> Job:
+    wanted = submission(body)
+    asked_for = f"{wanted.type}\0{wanted.priority}\0{wanted.payload}"
+    digest = hashlib.sha256(asked_for.encode("utf-8", "surrogatepass")).hexdigest()
+    types = shared.types.or_503().types
+    with shared.database.write() as tx:
+        known = None if key is None else idempotency.find(tx, key)
+        if known is None:
+            if wanted.type not in types:
+                raise _unknown_type(wanted.type, [*types])
+            job = _insert(tx, wanted, types[wanted.type], shared.clock.now())
+            if key is not None:
+                idempotency.remember(tx, key=key, digest=digest, job=job)
+        elif known[1] != digest:
+            raise Problem(409, "This Idempotency-Key stands for a job that was asked for differently.")
+        else:
+            return known[0]
+    _nudge(shared)
+    return job
+
+
+def _insert(tx: Transaction, wanted: Submission, configured: JobType, now: int) -> Job:
+    return jobs.insert(
+        tx,
+        id=str(uuid.uuid4()),
+        type=wanted.type,
+        payload=wanted.payload,
+        priority=configured.priority if wanted.priority is None else wanted.priority,
+        max_attempts=configured.retries.max_attempts,
+        created_at=now,
+    )
+
+
+def _cancel(shared: Context, job_id: str) -> tuple[CancelAnswer, Job]:
+    with shared.database.write() as tx:
+        found = _found(tx, job_id)
+        answer = jobs.request_cancel(tx, id=found.id, now=shared.clock.now())
+        job = _found(tx, found.id)
+    _nudge(shared)
+    return answer, job
+
+
+def _nudge(shared: Context) -> None:
+    with suppress(OSError):  # what is done is done: the next tick finds it
+        nudge(shared.locations.state_dir)
+
+
+def _unknown_type(name: str, known: list[str]) -> Problem:
+    nearest = get_close_matches(name[:100], known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(known)}"
+    return invalid([("type", f"is no job type; {hint}")])
+
+
+def _in_parts(entries: list[tuple[str, int]]) -> list[list[str]]:
+    """Ids, in parts that may be in memory at once; the first part is there even when it is empty."""
+    parts: list[list[str]] = [[]]
+    left = _CHARACTERS_AT_ONCE
+    for job_id, size in entries:
+        if size > left and parts[-1]:
+            parts.append([])
+            left = _CHARACTERS_AT_ONCE
+        parts[-1].append(job_id)
+        left -= size
+    return parts
+
+
+async def _in_turn(
+    shared: Context, first: list[Job], others: list[list[str]], tail: str
+) -> AsyncIterator[bytes]:
+    def read(ids: list[str]) -> list[Job]:
+        with shared.database.read() as tx:
+            return listing.read(tx, ids)
+
+    text = '{"items":[' + ",".join(map(job_text, first))
+    for ids in others:
+        for job in await shared.readers.run(partial(read, ids)):
+            yield as_bytes(text)
+            text = "," + job_text(job)
+    yield as_bytes(f"{text}],{tail}}}")

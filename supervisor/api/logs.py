@@ -1,0 +1,137 @@
+# ruff: noqa: FAST003 - the path says id, which is a name of Python's own
+"""`GET /api/jobs/{id}/log`: what an attempt printed, whole or in part, while it is written or afterwards."""
+
+import os
+import re
+import stat
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from supervisor.api import described
+from supervisor.api.context import Context, Shared
+from supervisor.api.jobs import find
+from supervisor.api.problems import Problem
+from supervisor.api.query import LARGEST_NUMBER, Query
+
+router = APIRouter()
+
+_MEDIA_TYPE = "text/plain; charset=utf-8"
+_AT_ONCE = 256 * 1024
+_RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*\Z")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Of a file: from `start` up to before `stop`."""
+
+    start: int
+    stop: int
+    size: int
+    is_whole: bool
+
+
+@router.get("/api/jobs/{id}/log", **described.LOG)
+async def log(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+    """What the job printed; ranges of bytes can be asked for."""
+    query = Query(request, "attempt")
+    attempt = query.optional_whole("attempt", LARGEST_NUMBER)
+    query.check()
+    file = await shared.readers.run(partial(_open, shared, job_id, attempt))
+    try:
+        size = 0 if file is None else os.fstat(file).st_size
+        # There is no validator that If-Range could name.
+        wanted = request.headers.get("range") if "if-range" not in request.headers else None
+        part = part_of(size, wanted)
+    except BaseException:
+        _close(file)
+        raise
+    headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.stop - part.start)}
+    if not part.is_whole:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    return _File(shared, file, part, headers)
+
+
+def part_of(size: int, header: str | None) -> Part:
+    """What a Range header asks for; one of several ranges or of another unit is ignored (RFC 9110, 14.2)."""
+    found = _RANGE.match(header) if header else None
+    if found is None or not (found[1] or found[2]):
+        return Part(0, size, size, is_whole=True)
+    if found[1] and found[2] and int(found[2]) < int(found[1]):
+        return Part(0, size, size, is_whole=True)
+    if found[1]:
+        start, stop = int(found[1]), min(size, int(found[2]) + 1 if found[2] else size)
+    else:
+        start, stop = max(0, size - int(found[2])), size
+    if start >= stop:
+        detail = f"The log has {size} bytes, and none in this range."
+        raise Problem(416, detail, headers={"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"})
+    return Part(start, stop, size, is_whole=False)
+
+
+class _File(StreamingResponse):
+    """A part of an open file, which is closed in the end, however that comes."""
+
+    def __init__(self, shared: Context, file: int | None, part: Part, headers: dict[str, str]) -> None:
+        status = 200 if part.is_whole else 206
+        super().__init__(_content(shared, file, part), status, headers, _MEDIA_TYPE)
+        self._file = file
+
+    async def __call__(self, *asgi: "object") -> None:
+        try:
+            await super().__call__(*asgi)  # type: ignore[arg-type]
+        finally:
+            _close(self._file)
+
+
+async def _content(shared: Context, file: int | None, part: Part) -> AsyncIterator[bytes]:
+    at = part.start
+    while file is not None and at < part.stop:
+        read = partial(os.pread, file, min(_AT_ONCE, part.stop - at), at)
+        text = await shared.readers.run(read)
+        if not text:  # cut off by whoever writes it: an answer that is too short is seen to be
+            raise RuntimeError("the log became shorter while it was read")
+        yield text
+        at += len(text)
+
+
+def _open(shared: Context, job_id: str, attempt: int | None) -> int | None:
+    """A descriptor; None where nothing has been printed yet. A Problem where there is no such attempt."""
+    job = find(shared, job_id)
+    if attempt is not None and attempt > job.attempt:
+        raise Problem(404, "There is no such attempt of this job.", [("attempt", f"there are {job.attempt}")])
+    path = shared.locations.log_of(job.id, attempt or max(1, job.attempt))
+    try:
+        return _open_below(shared.locations.state_dir, path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Problem(404, "The log of this attempt cannot be read.") from error
+
+
+def _open_below(state_dir: Path, path: Path) -> int:
+    """Step by step: nothing on the way may be a link, and at the end there must be a plain file."""
+    *folders, name = path.relative_to(state_dir).parts
+    with ExitStack() as stack:
+        at = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, at)
+        for folder in folders:
+            at = os.open(folder, _FOLDER, dir_fd=at)
+            stack.callback(os.close, at)
+        file = os.open(name, _FILE, dir_fd=at)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError("not a plain file")
+    return file
+
+
+def _close(file: int | None) -> None:
+    if file is not None:
+        os.close(file)

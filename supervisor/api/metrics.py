@@ -1,0 +1,128 @@
+"""`GET /metrics`: what the database knows at the moment, in Prometheus's text format.
+
+Nothing is counted in this process: a restart of it, or of the whole service, changes no figure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from supervisor.api import described
+from supervisor.api.context import Context, Shared
+from supervisor.api.status import lives
+from supervisor.lifecycle import JobStatus
+from supervisor.store import tallies
+from supervisor.store.tallies import Times
+
+router = APIRouter()
+
+_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_HISTOGRAMS = {
+    tallies.WAITED: ("asyncworker_job_wait_seconds", "From the submit of a job to its first attempt."),
+    tallies.RAN: ("asyncworker_attempt_run_seconds", "From the start of an attempt to its end."),
+}
+
+
+@dataclass(frozen=True, eq=False)  # a registry's keys are its collectors
+class Moment(Collector):
+    """All figures, of one moment."""
+
+    counts: Mapping[str, Mapping[JobStatus, int]]
+    limits: Mapping[str, int]
+    times: Mapping[tuple[str, str], Times]
+    queue_ages: Mapping[str, float]
+    heartbeat_age: float | None
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("asyncworker_jobs", "Jobs on record.", labels=["type", "status"])
+        in_use = GaugeMetricFamily("asyncworker_slots_in_use", "Jobs in progress.", labels=["type"])
+        names = sorted(self.counts.keys() | self.limits.keys())
+        for name in names:
+            here = self.counts.get(name, {})
+            in_use.add_metric([name], here.get(JobStatus.IN_PROGRESS, 0))
+            for status in JobStatus:
+                jobs.add_metric([name, status], here.get(status, 0))
+        yield jobs
+        yield in_use
+        yield _gauge("asyncworker_slots_limit", "Jobs that may be in progress at a time.", self.limits)
+        described = "Age of the Pending job that was submitted first; 0 where none waits."
+        ages = {name: self.queue_ages.get(name, 0.0) for name in names}
+        yield _gauge("asyncworker_queue_age_seconds", described, ages)
+        yield from self._about_the_supervisor()
+        started = CounterMetricFamily("asyncworker_attempts_started", "Attempts begun.", labels=["type"])
+        for name in names:
+            times = self.times.get((name, tallies.STARTED), Times())
+            started.add_metric([name], sum(times.buckets.values()))
+        yield started
+        for what, (name, meaning) in _HISTOGRAMS.items():
+            histogram = HistogramMetricFamily(name, meaning, labels=["type"])
+            for kind in names:
+                times = self.times.get((kind, what), Times())
+                histogram.add_metric([kind], _cumulated(times), times.milliseconds / 1000)
+            yield histogram
+
+    def _about_the_supervisor(self) -> Iterator[Metric]:
+        up = 0 if self.heartbeat_age is None else 1
+        yield GaugeMetricFamily("asyncworker_supervisor_up", "1 where a supervisor is alive.", value=up)
+        if self.heartbeat_age is not None:
+            described = "Since the last heartbeat of the live supervisor."
+            name = "asyncworker_supervisor_heartbeat_age_seconds"
+            yield GaugeMetricFamily(name, described, value=self.heartbeat_age)
+
+
+@router.get("/metrics", **described.METRICS)
+async def metrics(shared: Shared) -> Response:
+    """For Prometheus."""
+    text = await shared.readers.run(lambda: _text(shared))
+    return Response(text, media_type=_MEDIA_TYPE)
+
+
+def _text(shared: Context) -> bytes:
+    live, _ = lives(shared)
+    now = shared.clock.now()
+    with shared.database.read() as tx:
+        counts, times = tallies.counts(tx), tallies.times(tx)
+        waiting = [name for name, each in counts.items() if JobStatus.PENDING in each]
+        oldest = {name: tallies.oldest_pending(tx, name) for name in waiting}
+    registry = CollectorRegistry()
+    registry.register(
+        Moment(
+            counts=counts,
+            limits=shared.types.limits(),
+            times=times,
+            queue_ages={name: _age(now, at) for name, at in oldest.items() if at is not None},
+            heartbeat_age=None if live is None else _age(now, live.heartbeat_at),
+        )
+    )
+    return generate_latest(registry)
+
+
+def _age(now: int, at: int) -> float:
+    return max(0, now - at) / 1000
+
+
+def _gauge(name: str, described: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(name, described, labels=["type"])
+    for kind, value in values.items():
+        gauge.add_metric([kind], value)
+    return gauge
+
+
+def _cumulated(times: Times) -> list[tuple[str, float]]:
+    """Prometheus counts in each bucket what is in the smaller ones too."""
+    bounds: Iterable[tuple[int, str]] = [
+        *((int(1000 * bound), str(float(bound))) for bound in tallies.SECONDS),
+        (tallies.LONGER, "+Inf"),
+    ]
+    total = 0
+    cumulated: list[tuple[str, float]] = []
+    for bound, shown in bounds:
+        total += times.buckets.get(bound, 0)
+        cumulated.append((shown, total))
+    return cumulated

@@ -1,0 +1,69 @@
+"""Put the http server together, and run it."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+from supervisor.api.app import application
+from supervisor.api.configured import Configured
+from supervisor.api.context import Context
+from supervisor.api.database import Database
+from supervisor.api.feed import Feed
+from supervisor.api.server import Server
+from supervisor.api.settings import HttpSettings
+from supervisor.api.sockets import NAME
+from supervisor.api.telling import Note, Teller
+
+
+def run(
+    settings: HttpSettings,
+    listeners: Sequence[socket.socket],
+    teller: Teller,
+    parent: int | None,
+    told: int | None,
+) -> bool:
+    """Until it is stopped: whether a thread is still at work then."""
+    return asyncio.run(_run(settings, [*listeners], teller, parent, told))
+
+
+async def _run(
+    settings: HttpSettings,
+    listeners: list[socket.socket],
+    teller: Teller,
+    parent: int | None,
+    told: int | None,
+) -> bool:
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients that go away are no news
+    asyncio.get_running_loop().set_exception_handler(teller.failed_outside)
+    database = Database(settings.locations.database, teller)
+    types = Configured(settings.locations.config, teller)
+    feed = Feed(database)
+    context = Context(settings.locations, database, types, feed)
+    places = [_url(each) for each in listeners if each.family != socket.AF_UNIX]
+
+    def ready() -> None:
+        teller.say(Note.HTTP_LISTENING, places=", ".join([*places, NAME]))
+        if told is not None:
+            with suppress(OSError):  # nobody waits any more
+                os.write(told, f"{' '.join(places)}\n".encode())
+            os.close(told)
+
+    app = application(settings, context, teller, _version())
+    await Server(app, ready=ready, ending=feed.close, parent=parent).serve(listeners)
+    return context.busy
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _version() -> str:
+    try:
+        return version("asyncworker")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,94 @@
+"""uvicorn's server, with an end of its own: a signal, or the end of the process that started it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from supervisor.api.protocol import LONGEST_HEAD, BoundedProtocol
+from supervisor.api.sockets import BACKLOG
+
+KEEP_ALIVE_SECONDS = 5
+GRACE_SECONDS = 1
+_WATCH_SECONDS = 1.0
+
+
+class Server(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT; `ready` is called once it does, `ending` as soon as it stops."""
+
+    def __init__(
+        self, app: ASGIApp, *, ready: Callable[[], None], ending: Callable[[], None], parent: int | None
+    ) -> None:
+        super().__init__(_config(app))
+        self._ready = ready
+        self._ending = ending
+        self._parent = parent
+        self._watching: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        loop = asyncio.get_running_loop()
+        if self._parent is not None:
+            os.set_blocking(self._parent, False)
+            loop.add_reader(self._parent, self._heard_of_parent, self._parent)
+        self._watching = asyncio.create_task(self._watch())
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets=sockets)
+        if self._watching is not None:
+            self._watching.cancel()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Not uvicorn's, which dies of the signal once more when all is done: ours is an orderly end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+    def _heard_of_parent(self, descriptor: int) -> None:
+        """Nothing is ever written there: it becomes readable when the supervisor and its end are gone."""
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(descriptor, 4096):
+                os._exit(0)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            now = time.monotonic()
+            for connection in list(cast("set[BoundedProtocol]", self.server_state.connections)):
+                try:
+                    connection.watch(now)
+                except Exception:  # noqa: BLE001  (whatever state it is in, the others are watched on)
+                    connection.cut()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",  # errors are said by the gate, in one line; uvicorn's take thirty
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+    )

@@ -1,0 +1,135 @@
+"""The http server's process: started, watched, and started again with a growing pause.
+
+It is a client of the database like the command line. Whatever becomes of it delays no job.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from supervisor.journal import Event
+from supervisor.supervision import Supervision
+
+_SETTLED = 60.0
+"""Seconds after which a death is not taken for one of a row."""
+_LONGEST_PAUSE = 30.0
+_STOP_SECONDS = 5.0
+
+
+class FrontProcess:
+    """One http server. It ends when we do: it watches a pipe whose other end only we hold."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Start it. Raises OSError where that cannot be done now."""
+        with ExitStack() as undo:
+            theirs, self._lifeline = _pipe(undo)
+            self._ready, told = _pipe(undo)
+            arguments = ["--parent-fd", str(theirs), "--ready-fd", str(told)]
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "supervisor.api", *arguments],
+                pass_fds=[theirs, told],
+                stdin=subprocess.DEVNULL,
+                env=dict(environment),
+                start_new_session=True,  # a Ctrl-C in our terminal is ours to act on
+            )
+            undo.callback(self._process.kill)
+            self._pidfd = os.pidfd_open(self._process.pid)
+            undo.pop_all()
+        os.close(theirs)
+        os.close(told)
+        os.set_blocking(self._ready, False)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Readable once it has ended."""
+        return self._pidfd
+
+    def became_ready(self) -> bool:
+        """True once: when it listens."""
+        try:
+            return bool(os.read(self._ready, 64))
+        except BlockingIOError:
+            return False
+
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL where that is not enough."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        for fd in (self._lifeline, self._ready, self._pidfd):
+            os.close(fd)
+
+
+class Front:
+    """Keeps one http server running."""
+
+    def __init__(self, start: Callable[[], FrontProcess]) -> None:
+        self._start_process = start
+        self._process: FrontProcess | None = None
+        self.ready = False
+        """Whether it listens."""
+        self._began = 0.0
+        self._start_at = 0.0
+        self._pause = 0.0
+
+    @property
+    def process(self) -> FrontProcess | None:
+        return self._process
+
+    def due(self) -> float:
+        """When it is to be started again, in monotonic seconds."""
+        return self._start_at if self._process is None else float("inf")
+
+    def tend(self, s: Supervision) -> None:
+        """Start it where it is not; hear that it listens; notice its end."""
+        now = s.clock.monotonic()
+        if self._process is None:
+            if now >= self._start_at:
+                self._start(s, now)
+            return
+        self.ready = self.ready or self._process.became_ready()
+        code = self._process.exit_code()
+        if code is not None:
+            self._process.close()
+            self._process = None
+            self._plan(s, now, f"its process ended with {code}")
+            self.ready = False
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process.close()
+            self._process = None
+
+    def _start(self, s: Supervision, now: float) -> None:
+        self._began, self.ready = now, False
+        try:
+            self._process = self._start_process()
+        except OSError as error:
+            self._plan(s, now, str(error.strerror))
+
+    def _plan(self, s: Supervision, now: float, why: str) -> None:
+        settled = self.ready and now - self._began > _SETTLED
+        self._pause = 0.2 if settled else min(_LONGEST_PAUSE, max(0.2, self._pause * 2))
+        self._start_at = now + self._pause
+        s.journal.say(Event.HTTP_ENDED, why=why, pause=self._pause)
+
+
+def _pipe(undo: ExitStack) -> tuple[int, int]:
+    read, write = os.pipe()
+    undo.callback(os.close, read)
+    undo.callback(os.close, write)
+    return read, write

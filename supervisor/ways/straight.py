@@ -1,0 +1,172 @@
+# ruff: noqa: A002 - `type` is the word that callers use
+"""Straight to the store: what is done while no service answers, and what its socket does not offer."""
+
+import hashlib
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from supervisor.answers import Cancellation, Life, Overview, Page, slots_of
+from supervisor.clock import Clock
+from supervisor.errors import InvalidConfiguration, InvalidKey
+from supervisor.lifecycle import JobStatus
+from supervisor.liveness import Here, any_alive, is_alive
+from supervisor.nudge import nudge
+from supervisor.settings import Locations
+from supervisor.store import Store, Transaction, attempts, idempotency, jobs, open_store, supervisors, tallies
+from supervisor.store.records import Attempt, Job
+from supervisor.ways.typesfile import TypesFile
+from supervisor.ways.way import Choice, Submission
+
+BATCH = 500
+"""Cancelled in one transaction: the supervisor, too, wants to write."""
+
+
+class StoreWay:
+    """The database itself. Every method may raise StoreUnavailable."""
+
+    def __init__(self, locations: Locations, types: TypesFile, clock: Clock, *, create: bool = True) -> None:
+        """`create`: where there is no database, make one."""
+        self._locations = locations
+        self._types = types
+        self._clock = clock
+        self._create = create
+        self._opened: Store | None = None
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def submit(self, submission: Submission) -> Job:
+        if submission.key is not None:  # a type may be gone when its job is asked for again
+            with self._store().read() as tx:
+                if known := _known(tx, submission):
+                    return known
+        job_type = self._types.job_type(submission.type)
+        with self._store().write() as tx:
+            if known := _known(tx, submission):
+                return known
+            job = jobs.insert(
+                tx,
+                id=str(uuid.uuid4()),
+                type=submission.type,
+                payload=submission.payload,
+                priority=job_type.priority if submission.priority is None else submission.priority,
+                max_attempts=job_type.retries.max_attempts,
+                created_at=self._clock.now(),
+            )
+            if submission.key is not None:
+                idempotency.remember(tx, key=submission.key, digest=_digest(submission), job=job)
+        nudge(self._locations.state_dir)
+        return job
+
+    def get(self, job: str) -> Job:
+        with self._store().read() as tx:
+            return _told(jobs.find(tx, job))
+
+    def attempts(self, job: str) -> list[Attempt]:
+        with self._store().read() as tx:
+            return attempts.of(tx, jobs.find(tx, job).id)
+
+    def page(self, choice: Choice) -> Page:
+        with self._store().read() as tx:
+            total = tallies.count(tx, status=choice.status, type=choice.type)
+            offset = (choice.page - 1) * choice.page_size
+            items = jobs.page(
+                tx, status=choice.status, type=choice.type, offset=offset, limit=choice.page_size
+            )
+        pages = math.ceil(total / choice.page_size)
+        return Page(tuple(map(_told, items)), choice.page, choice.page_size, total, pages)
+
+    def cancel(self, job: str) -> Cancellation:
+        with self._store().write() as tx:
+            cancellation = self._cancel(tx, jobs.find(tx, job).id)
+        nudge(self._locations.state_dir)
+        return cancellation
+
+    def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
+        living = [each for each in (JobStatus.PENDING, JobStatus.IN_PROGRESS) if status in (None, each)]
+        with self._store().read() as tx:
+            ids = [
+                job_id
+                for each in living
+                for job_id in jobs.ids_matching(tx, status=each, type=type, limit=2**31)
+            ]
+        cancelled: list[Cancellation] = []
+        for start in range(0, len(ids), BATCH):
+            with self._store().write() as tx:
+                found = [jobs.get(tx, job_id) for job_id in ids[start : start + BATCH]]
+                chosen = [job.id for job in found if job and not job.ended and status in (None, job.status)]
+                batch = [self._cancel(tx, job_id) for job_id in chosen]
+            cancelled += batch
+            nudge(self._locations.state_dir)
+        return cancelled
+
+    def look(self, ids: Sequence[str]) -> tuple[list[Job], bool]:
+        with self._store().read() as tx:
+            found = [_told(jobs.find(tx, job_id)) for job_id in ids]
+            records = supervisors.not_ended(tx)
+        return found, any_alive(records, self._here(), self._clock.now())
+
+    def has_supervisor(self) -> bool:
+        with self._store().read() as tx:
+            records = supervisors.not_ended(tx)
+        return any_alive(records, self._here(), self._clock.now())
+
+    def overview(self) -> Overview:
+        limits, problem = self._limits()
+        with self._store().read() as tx:
+            records = supervisors.not_ended(tx) or supervisors.recent(tx, 1)
+            counted = tallies.counts(tx)
+        here = self._here()
+        lives = tuple(Life(record, is_alive(record, here)) for record in records)
+        of = {
+            status: {name: each[status] for name, each in counted.items() if status in each}
+            for status in JobStatus
+        }
+        slots = slots_of(limits, of[JobStatus.IN_PROGRESS], of[JobStatus.PENDING])
+        return Overview(lives, slots, {status: sum(each.values()) for status, each in of.items()}, problem)
+
+    def _store(self) -> Store:
+        if self._opened is None:
+            self._locations.make_state_dir()
+            self._opened = open_store(self._locations.database, create=self._create)
+        return self._opened
+
+    def _here(self) -> Here:
+        return Here.current(self._store().path)
+
+    def _cancel(self, tx: Transaction, job_id: str) -> Cancellation:
+        answer = jobs.request_cancel(tx, id=job_id, now=self._clock.now())
+        return Cancellation(answer, _told(jobs.find(tx, job_id)))
+
+    def _limits(self) -> tuple[dict[str, int], str | None]:
+        try:
+            types = self._types.read().types
+        except InvalidConfiguration as error:
+            return {}, str(error)
+        return {name: each.max_concurrency for name, each in types.items()}, None
+
+
+def _known(tx: Transaction, submission: Submission) -> Job | None:
+    """The job that the key stands for. Raises InvalidKey where another was asked for."""
+    found = None if submission.key is None else idempotency.find(tx, submission.key)
+    if found is None:
+        return None
+    job, digest = found
+    if digest != _digest(submission):
+        raise InvalidKey
+    return _told(job)
+
+
+def _digest(submission: Submission) -> str:
+    """As the http server makes it: a key is good both ways."""
+    asked_for = f"{submission.type}\0{submission.priority}\0{submission.payload}"
+    return hashlib.sha256(asked_for.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _told(job: Job) -> Job:
+    """A command returns nothing, as a handler can return None: seen from outside, both are null."""
+    return replace(job, result="null") if job.result is None and job.status is JobStatus.COMPLETED else job

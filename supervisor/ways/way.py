@@ -1,0 +1,78 @@
+# ruff: noqa: A002 - `type` is the word that callers use
+"""What a way must be able to do, and how it says that it cannot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from supervisor.answers import Cancellation, Overview, Page
+from supervisor.lifecycle import JobStatus
+from supervisor.store.records import Attempt, CancelAnswer, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job to be, as far as that can be checked without the job types."""
+
+    type: str
+    payload: str
+    """Compact JSON text."""
+    priority: int | None
+    """None: what the job type says."""
+    key: str | None
+    """The caller's idempotency key: the same key gives the same job."""
+    spare_key: str
+    """Made for this submission alone: so it can be asked again where the answer was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A part of the list of jobs; None: of any."""
+
+    status: JobStatus | None
+    type: str | None
+    page: int
+    page_size: int
+
+
+class NotThisWay(Exception):
+    """This cannot be asked this way, and nothing was done. Others can."""
+
+
+class WayLost(Exception):
+    """Nobody answers there any more. What was asked may have been done all the same."""
+
+
+class Way(Protocol):
+    """Where a job is named, by its id or by the unique beginning of it."""
+
+    def submit(self, submission: Submission) -> Job: ...
+
+    def get(self, job: str) -> Job: ...
+
+    def attempts(self, job: str) -> list[Attempt]: ...
+
+    def page(self, choice: Choice) -> Page: ...
+
+    def cancel(self, job: str) -> Cancellation: ...
+
+    def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]: ...
+
+    def look(self, ids: Sequence[str]) -> tuple[list[Job], bool]:
+        """The jobs of these whole ids in the same order, and whether a supervisor is alive."""
+
+    def has_supervisor(self) -> bool: ...
+
+    def overview(self) -> Overview: ...
+
+    def close(self) -> None:
+        """Let go of what is open. It opens again when it is used."""
+
+
+def asked_again(second: Cancellation, since: int) -> Cancellation:
+    """What the first request came to, where its answer was lost and the second met what it had done."""
+    job = second.job
+    if job.cancel_requested_at is None or job.cancel_requested_at < since:
+        return second
+    before_it_began = job.status is JobStatus.CANCELLED and job.started_at is None
+    return replace(second, answer=CancelAnswer.CANCELLED if before_it_began else CancelAnswer.REQUESTED)

@@ -1,0 +1,251 @@
+"""Every way to ask wrongly has its documented answer, and no answer tells more than it should."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.api.body import DEEPEST, submission
+from supervisor.api.problems import Problem
+from supervisor.payload import LIMIT
+from tests.api.server import JSON, HttpServer
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+POST = b"POST /api/jobs HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n"
+OK = b'{"type":"EmailJob","payload":%b}'
+
+
+def refusal(body: bytes) -> tuple[int, list[str]]:
+    with pytest.raises(Problem) as caught:
+        submission(body)
+    return caught.value.status, [field for field, _ in caught.value.errors]
+
+
+@pytest.mark.parametrize(
+    "body, fields",
+    [
+        (b"", ["body"]),
+        (b"{", ["body"]),
+        (b"[]", ["body"]),
+        (b"null", ["body"]),
+        (b'"EmailJob"', ["body"]),
+        (b"\xff\xfe{}", ["body"]),
+        (b'\xef\xbb\xbf{"type":"EmailJob"}', ["body"]),
+        (b'{"type":"EmailJob"} x', ["body"]),
+        (b"{}", ["type"]),
+        (b'{"type":null}', ["type"]),
+        (b'{"type":["EmailJob"]}', ["type"]),
+        (b'{"type":"E","prioriti":1,"extra":2}', ["extra", "prioriti"]),
+        (b'{"type":1,"priority":"1"}', ["type", "priority"]),
+        (b'{"type":"E","priority":true}', ["priority"]),
+        (b'{"type":"E","priority":1.5}', ["priority"]),
+        (b'{"type":"E","priority":2147483648}', ["priority"]),
+        (b'{"type":"E","type":"E"}', ["type"]),
+        (OK % b'{"a":{"b":1,"c":2,"b":1}}', ["b"]),
+        (OK % b"NaN", ["body"]),
+        (OK % b"[-Infinity]", ["body"]),
+        (OK % b"1e999", ["body"]),
+        (OK % (b"9" * 5000), ["body"]),
+        (OK % b'"\\ud800"', ["body"]),
+        (OK % b'{"\\udfff":1}', ["body"]),
+        (OK % b'"\x01"', ["body"]),
+        (OK % (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1)), ["body"]),
+        (OK % (b"[" * 500_000 + b"]" * 500_000), ["body"]),
+        (b"[" * 1_000_000, ["body"]),
+        (b'{"":' * 300_000, ["body"]),
+        (b'{"type":"' + b'\\"' * 900_000, ["body"]),
+        (b"{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b',"7":1}', ["7"]),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_body_with_a_mistake_is_refused_with_its_name(body: bytes, fields: list[str]) -> None:
+    assert refusal(body) == (400, fields)
+
+
+def test_nesting_up_to_the_limit_and_brackets_in_strings_are_fine() -> None:
+    levels = b"[" * (DEEPEST - 1) + b"]" * (DEEPEST - 1)
+    assert submission(OK % levels).payload == levels.decode()
+    text = json.dumps({"a": "[{" * 5000, "b": '"[\\'})
+    assert json.loads(submission(OK % text.encode()).payload) == json.loads(text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(codec="utf-8")),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    )
+)
+def test_what_is_json_is_understood_as_what_it_says(payload: Any) -> None:
+    for escaped in (True, False):
+        text = json.dumps(payload, ensure_ascii=escaped)
+        assert json.loads(submission(OK % text.encode()).payload) == payload
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | st.text('{}[]",:\\ue1 ', max_size=60).map(str.encode))
+def test_no_bytes_do_anything_but_succeed_or_be_refused(body: bytes) -> None:
+    try:
+        submission(body)
+    except Problem as problem:
+        assert problem.status in (400, 413)  # noqa: PT017
+
+
+def test_a_payload_of_a_mebibyte_is_taken_and_one_byte_more_is_not(server: HttpServer) -> None:
+    largest = "x" * (LIMIT - 2)
+    assert server.submit(payload=largest)["payload"] == largest
+    more = server.ask("POST", "/api/jobs", {"type": "EmailJob", "payload": largest + "x"})
+    assert more.problem["status"] == 413
+    # What counts is compact JSON in UTF-8: how it was written out does not matter.
+    escaped = b'"' + b"\\u0041" * (LIMIT // 6) + b'"'
+    assert server.ask("POST", "/api/jobs", OK % escaped, JSON).status == 202
+
+
+@pytest.mark.parametrize("size", [3 * 2**20, 10 * 2**20])
+def test_a_body_of_many_mebibytes_is_refused_and_the_connection_goes_on(
+    server: HttpServer, size: int
+) -> None:
+    connection = server.connect()
+    try:
+        for body in (b" " * size, (b" " * 65536 for _ in range(size // 65536))):
+            connection.request("POST", "/api/jobs", body, JSON)  # with a length, and in chunks
+            answer = connection.getresponse()
+            assert answer.status == 413
+            assert json.loads(answer.read())["status"] == 413
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("length", ["5", "500", "-1", "x", "99999999999999999999999"])
+def test_a_length_that_is_a_lie_harms_nobody(server: HttpServer, length: str) -> None:
+    head = (
+        f"POST /api/jobs HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Type: application/json\r\n"
+        f"Connection: close\r\nContent-Length: {length}\r\n\r\n"
+    )
+    with server.raw() as connection:
+        connection.sendall(head.encode() + OK % b"1")
+        if length != "500":  # that one waits for the rest
+            answer = connection.recv(65536)
+            assert answer.split()[1] in (b"400", b"413")
+            assert b"application/problem+json" in answer
+    assert server.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonp",
+        "application/json; charset=latin-1",
+        "application/json, text/plain",
+        "text/plain; application/json",
+        "application/json; charset*=utf-8''x",
+    ],
+)
+def test_only_json_is_taken(server: HttpServer, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    assert server.ask("POST", "/api/jobs", b'{"type":"EmailJob"}', headers).problem["status"] == 415
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf8"']
+)
+def test_json_has_several_spellings(server: HttpServer, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    assert server.ask("POST", "/api/jobs", b'{"type":"EmailJob"}', headers).status == 202
+
+
+def test_a_compressed_body_is_refused(server: HttpServer) -> None:
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    assert server.ask("POST", "/api/jobs", b"{}", headers).problem["status"] == 415
+
+
+def test_an_unknown_type_is_named_with_the_nearest(server: HttpServer) -> None:
+    reply = server.ask("POST", "/api/jobs", {"type": "EmialJob"})
+    assert (reply.status, reply.fields) == (400, ["type"])
+    assert "did you mean EmailJob?" in reply.problem["detail"]
+    assert "EmailJob, ReportJob" in server.ask("POST", "/api/jobs", {"type": "\x00"}).problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "target", ["/nope", "/api", "/api/jobs/", "/healthz/", "//", "/api/jobs/x/y/z", "/%00", "/docs/x", "*"]
+)
+def test_there_is_nothing_where_there_is_nothing(server: HttpServer, target: str) -> None:
+    assert server.get(target).problem["status"] == 404
+
+
+@pytest.mark.parametrize(
+    "method, target, allow",
+    [
+        ("PUT", "/api/jobs", "GET, HEAD, POST"),
+        ("DELETE", "/api/jobs", "GET, HEAD, POST"),
+        ("POST", f"/api/jobs/{NOBODY}", "GET, HEAD"),
+        ("GET", f"/api/jobs/{NOBODY}/cancel", "DELETE"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("OPTIONS", "/api/jobs", "GET, HEAD, POST"),
+        ("TRACE", "/metrics", "GET, HEAD"),
+        ("BREW", "/", "GET, HEAD"),
+        ("HEAD", f"/api/jobs/{NOBODY}/cancel", "DELETE"),
+        ("HEAD", "/api/events", "GET"),
+    ],
+)
+def test_another_method_is_answered_with_those_that_there_are(
+    server: HttpServer, method: str, target: str, allow: str
+) -> None:
+    reply = server.ask(method, target)
+    assert (reply.status, reply.headers["allow"]) == (405, allow)
+
+
+@pytest.mark.parametrize("target", ["/api/jobs", "/healthz", "/metrics", "/docs", "/api/status"])
+def test_head_is_get_without_a_body(server: HttpServer, target: str) -> None:
+    head, get = server.ask("HEAD", target), server.get(target)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost:{port}\r\nA b: c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost:{port}\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n",
+        POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n",
+    ],
+    ids=lambda text: repr(text)[:30],
+)
+def test_bytes_that_are_no_request_are_refused_and_the_connection_closed(
+    server: HttpServer, text: bytes
+) -> None:
+    answer = server.exchange(text.replace(b"{port}", str(server.port).encode()))
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b"application/problem+json" in answer
+    assert b"x-content-type-options: nosniff" in answer
+
+
+def test_no_problem_says_where_anything_lies(server: HttpServer) -> None:
+    asked = [
+        ("GET", "/nope"),
+        ("PUT", "/api/jobs"),
+        ("GET", "/api/jobs?page=x"),
+        ("GET", f"/api/jobs/{NOBODY}"),
+    ]
+    for method, target in asked:
+        text = server.ask(method, target).body.decode()
+        assert str(server.installation.folder) not in text
+        assert "Traceback" not in text
+        assert "SELECT" not in text

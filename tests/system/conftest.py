@@ -1,0 +1,52 @@
+"""Services for the tests of the whole system: real processes, a real database file, real signals."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncworker import Client
+from tests.support.service import TYPES, Service
+
+MakeService = Callable[..., Service]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated and without a job: what every service but the first finds."""
+    folder = tmp_path_factory.mktemp("database")
+    with Client(folder, folder / "jobtypes.yaml") as client:
+        client.overview()
+    return folder / "jobs.db"
+
+
+@pytest.fixture
+def make_service(tmp_path: Path, empty_database: Path) -> Iterator[MakeService]:
+    services: list[Service] = []
+
+    def make(folder: Path = tmp_path, types: dict[str, Any] | None = None, **places: Path) -> Service:
+        folder.mkdir(parents=True, exist_ok=True)
+        service = Service(folder, TYPES if types is None else types, **places)
+        services.append(service)
+        service.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not service.database.exists():
+            shutil.copy(empty_database, service.database)
+        return service
+
+    yield make
+    for service in services:
+        service.end()
+
+
+@pytest.fixture
+def service(make_service: MakeService) -> Service:
+    return make_service()

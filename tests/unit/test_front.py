@@ -1,0 +1,114 @@
+"""The watch over the http server's process, with a scripted clock and process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.front import Front
+from supervisor.jobtypes.records import JobType
+from tests.support.scripted import Scripted, scripted
+
+
+class ScriptedProcess:
+    pid = 1
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.ready = False
+        self.stopped = False
+
+    def became_ready(self) -> bool:
+        return self.ready
+
+    def exit_code(self) -> int | None:
+        return self.code
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None: ...
+
+
+class Watched:
+    """A front, its processes, and the time."""
+
+    def __init__(self, it: Scripted) -> None:
+        self.it = it
+        self.processes: list[ScriptedProcess] = []
+        self.failures = 0
+        self.front = Front(self._start)
+
+    def _start(self) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(11, "Resource temporarily unavailable")
+        self.processes.append(ScriptedProcess())
+        return self.processes[-1]
+
+    def after(self, seconds: float) -> None:
+        self.it.clock.advance(seconds)
+        self.front.tend(self.it.s)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    with scripted(tmp_path, JobType(name="Mail", handler="a:b", max_concurrency=1)) as it:
+        yield Watched(it)
+
+
+def test_it_is_started_at_once_and_ready_when_it_says_so(watched: Watched) -> None:
+    watched.after(0)
+    assert len(watched.processes) == 1
+    said = [watched.front.ready]
+    watched.processes[0].ready = True
+    watched.after(1)
+    said.append(watched.front.ready)
+    watched.processes[0].code = 1
+    watched.after(1)
+    said.append(watched.front.ready)
+    assert said == [False, True, False]
+
+
+def test_one_that_ends_again_and_again_is_started_with_a_growing_pause(watched: Watched) -> None:
+    pauses = []
+    watched.after(0)
+    for _ in range(9):
+        watched.processes[-1].code = 1
+        watched.after(0)
+        pauses.append(watched.front.due() - watched.it.clock.monotonic())
+        watched.after(pauses[-1])
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 1
+    assert pauses[-1] == 30
+
+
+def test_one_that_ran_well_is_started_again_soon(watched: Watched) -> None:
+    watched.after(0)
+    for _ in range(8):
+        watched.processes[-1].code = 1
+        watched.after(0)
+        watched.after(30)
+    watched.processes[-1].ready = True
+    watched.after(1)
+    watched.after(100)
+    watched.processes[-1].code = -9
+    watched.after(0)
+    watched.after(0.5)
+    assert watched.processes[-1].code is None
+
+
+def test_where_no_process_can_be_made_it_is_tried_again(watched: Watched) -> None:
+    watched.failures = 2
+    watched.after(0)
+    assert watched.processes == []
+    for _ in range(3):
+        watched.after(5)
+    assert len(watched.processes) == 1
+
+
+def test_a_stop_ends_it(watched: Watched) -> None:
+    watched.after(0)
+    watched.front.stop()
+    assert watched.processes[0].stopped
