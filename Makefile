@@ -25,7 +25,7 @@ run: $(VENV)/.installed ## serve in the foreground: supervisor, REST and pages o
 	@exec $(VENV)/bin/asyncworker serve
 
 test: check ## all checks, then all tests (make test ARGS="-k cancel" for some)
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-test ## lint, format, types and the direction of imports
 	$(VENV)/bin/ruff check -q .

@@ -65,7 +65,7 @@ class Channel:
         if not data:
             self.closed = True
             return []
-        return self._decoder.feed(data)
+        return list(self._decoder.feed(data))
 
     def close(self) -> None:
         """Once or more often: our number may be another file's after the first time."""

@@ -27,6 +27,7 @@ def live(gate: int, report_fd: int, keeper: int) -> None:
     if assignment is None:
         os._exit(0)
     reporter = Reporter(report_fd)
+    reporter.tell("begun")
     interrupt = Interrupt(reporter.tell)
     me = os.getpid()
     try:
@@ -52,7 +53,7 @@ def _wait_at(gate: int) -> Assignment | None:
         if not data:
             return None
         try:
-            frames = decoder.feed(data)
+            frames = list(decoder.feed(data))
         except BrokenStream:
             return None
         if frames:

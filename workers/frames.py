@@ -6,6 +6,7 @@ unpickling what a job sent would run the job's code here. Pure; who reads and wr
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 Frame = dict[str, Any]
@@ -39,17 +40,16 @@ class Decoder:
         self._largest = largest
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that `data` completes.
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """The frames that `data` completes, each before anything is said of what is behind it.
 
         Raises BrokenStream where the length is over `largest` or the body is no JSON object.
         """
         self._buffer += data
-        frames: list[Frame] = []
         while (end := self._end_of_first()) is not None:
-            frames.append(_parse(bytes(self._buffer[LENGTH:end])))
+            frame = _parse(bytes(self._buffer[LENGTH:end]))
             del self._buffer[:end]
-        return frames
+            yield frame
 
     @property
     def holds_a_part(self) -> bool:

@@ -156,7 +156,7 @@ class Keeper:
         kept = self._children.get(child)
         if kept and kept.assigned:
             raise ValueError(f"child {child} has a job already")
-        if kept and not kept.reaped:  # it may have died at its gate: its end record says it had no job
+        if kept and not kept.reaped:  # or dead at its gate already: its end record says it had no job
             kept.assign(job, grace, directory)
 
     def _dismiss(self, child: int) -> None:

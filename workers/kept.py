@@ -45,6 +45,7 @@ class Kept:
         """What it may have left behind, while that is being ended."""
         self.leftovers: set[Identity] = set()
         """What it left behind and was killed."""
+        self._begun = False
         self._interrupted = False
         self._remind_at = float("inf")
         self._sweep = Sweep(lambda: tree_of(self.identity))
@@ -177,14 +178,17 @@ class Kept:
         return progress
 
     def end_record(self, now: float) -> dict[str, Any]:
-        """Everything about its end, once nothing of it is alive."""
+        """Everything about its end, once nothing of it is alive.
+
+        A job that was written to the gate and not taken counts as never assigned: none of its code ran.
+        """
         assert self.reaped is not None
         usage = self.reaped.usage
         leftovers = len(self.leftovers)
         if self.termination:
             self.termination.killed += leftovers
         return {
-            "assigned": self.assigned,
+            "assigned": self._begun,
             "status": self.reaped.status,
             "report": self._last_word,
             "broken": self._broken or self._decoder.holds_a_part,
@@ -203,7 +207,9 @@ class Kept:
         return self.termination.kill_at if self._next_kill is None else self._next_kill
 
     def _take(self, data: bytes, now: float) -> None:
-        if self._broken or not data:
+        # Its first word is said before any code of the job runs, and nothing but a word ever comes.
+        self._begun = self._begun or bool(data)
+        if self._broken:
             return
         try:
             for frame in self._decoder.feed(data):
@@ -213,6 +219,8 @@ class Kept:
 
     def _note(self, frame: Frame, now: float) -> None:
         kind = frame["kind"]
+        if kind == "begun":
+            return
         if kind == "progress":
             self._progress = frame
         elif kind in ("interrupted", "uninterrupted"):

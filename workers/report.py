@@ -1,7 +1,7 @@
 """What a child says about itself, as capped JSON through its report pipe.
 
-Progress any number of times; interrupted or uninterrupted, when a SIGTERM came; then at most one last
-word: returned, raised, left, not_started, bad_result; or executing, just before a command takes over.
+First begun; progress any number of times; interrupted or uninterrupted, when a SIGTERM came; then at most
+one last word: returned, raised, left, not_started, bad_result; or executing, before a command takes over.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class Reporter:
         return True
 
     def tell(self, kind: str) -> None:
-        """Say whether a SIGTERM has reached the handler. Its forked copies have our signal handler too."""
+        """A word without more to it. Forked copies of the job are not asked."""
         if os.getpid() == self._pid:
             with contextlib.suppress(OSError), self._lock:
                 self._write({"kind": kind})

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.api.server import HttpServer
 from tests.cli.commandline import PlayedService
 
@@ -13,6 +15,7 @@ CASES = os.environ.get("SCHEMATHESIS_CASES", FEW)
 """For each operation; some thousands in all with 500."""
 
 
+@pytest.mark.timeout(55 if CASES == FEW else 3000)
 def test_schemathesis_finds_nothing(server: HttpServer, service: PlayedService, tmp_path: Path) -> None:
     for _ in range(3):
         service.start(server.submit()["id"])

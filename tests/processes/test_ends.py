@@ -248,6 +248,13 @@ def report(data):
         data = data[os.write(fd, data):]
 """
 
+EARLY = {
+    "garbage": "os.write(fd, b'\\xff' * 100)",
+    "a length": "os.write(fd, b'\\xff' * 4)",
+    "a frame": "report(frame('{}'))",
+    "the end": "os.close(fd)",
+}
+
 IMPORTS = {
     "raises": Way("raise ValueError('at import')", NOT_STARTED, 1, message="importing job_", module=True),
     "raises badly": Way(
@@ -309,6 +316,7 @@ def test_is_killed(keeper: TestKeeper, way: Way) -> None:
 def test_abuses_its_pipes(keeper: TestKeeper, way: Way) -> None:
     ended = keeper.run(PIPE_TOOLS + way.source()).ended()
     check(ended, way)
+    assert ended.frame["assigned"]
     assert set(ended.frame["report"] or {}) <= {
         "kind",
         "result",
@@ -373,6 +381,13 @@ def test_a_failure_stays_one_when_its_process_lingers(keeper: TestKeeper) -> Non
     body = "threading.Thread(target=time.sleep, args=(600,)).start()\nraise ValueError('bad')"
     outcome = keeper.run(Way(body, None).source()).ended().outcome
     assert (outcome.failure_kind, outcome.error_message) == (RAISED, "ValueError: bad")
+
+
+@pytest.mark.parametrize("what", EARLY.values(), ids=EARLY)
+def test_whatever_a_job_does_to_its_pipe_it_has_begun(keeper: TestKeeper, what: str) -> None:
+    """Otherwise it would be given back, and run twice. Often, for it may come in one piece or in two."""
+    ends = [keeper.run(f"{PIPE_TOOLS}\n{what}\nos._exit(0)") for _ in range(30)]
+    assert [job.ended().frame["assigned"] for job in ends] == [True] * 30
 
 
 def test_half_a_frame_then_silence_delays_nobody(keeper: TestKeeper) -> None:

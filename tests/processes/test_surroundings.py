@@ -199,6 +199,20 @@ def test_a_spare_that_was_killed_says_that_it_had_no_job(keeper: TestKeeper) -> 
     assert keeper.wait("ended", child)["assigned"] is False
 
 
+def test_a_spare_that_dies_before_it_takes_its_job_says_so_too(keeper: TestKeeper, tmp_path: Path) -> None:
+    """However far the job has come: it is in the pipe already."""
+    mark = tmp_path / "imported"
+    child = keeper.start()
+    keeper.who[child].send(signal.SIGSTOP)
+    job = keeper.job(GATE.format(mark=str(mark)), payload='"' + "x" * 2**20 + '"')
+    keeper.order("assign", child=child, job=job.to_frame(), grace=1, directory=job.directory)
+    keeper.run("def handler(payload): pass").ended()
+    keeper.who[child].send(signal.SIGKILL)
+    frame = keeper.wait("ended", child)
+    assert (frame["assigned"], frame["report"]) == (False, None)
+    assert not mark.exists()
+
+
 def test_the_end_of_the_gate_ends_a_spare_without_running_anything(own_keeper: TestKeeper) -> None:
     child = own_keeper.start()
     who = own_keeper.who[child]

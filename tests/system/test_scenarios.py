@@ -14,7 +14,7 @@ from tests.system.conftest import MakeService
 from tests.tree import ROOT
 from workers.identity import Identity
 
-SHORT = {"5000": "1000", "10000": "2000", "15000": "15000"}
+SHORT = {"5000": "1000", "10000": "6000", "15000": "15000"}
 """Milliseconds in the file that is shipped, and here."""
 
 

@@ -120,7 +120,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def _heard(read: int) -> list[Frame]:
     try:
-        return Decoder().feed(os.read(read, 1 << 16))
+        return list(Decoder().feed(os.read(read, 1 << 16)))
     except BlockingIOError:
         return []
 
