@@ -24,6 +24,8 @@ class Recovery:
 
     def __init__(self) -> None:
         self._look_at = 0.0
+        self._looked = False
+        """Whether all that was asked since the last look was asked of the keeper that lives."""
         self._sweeping: set[str] = set()
         self._swept: dict[str, int] = {}
         self._not_judged: set[str] = set()
@@ -46,6 +48,7 @@ class Recovery:
     def lost_keeper(self) -> None:
         """What was asked of a keeper that has died is asked again of the next."""
         self._sweeping.clear()
+        self._looked = False
         self._look_at = 0.0
 
     def step(self, s: Supervision, entry: Entry) -> None:
@@ -55,6 +58,7 @@ class Recovery:
             entry.afterwards(partial(self._forget, uuid))
         if s.clock.monotonic() >= self._look_at and s.keeping.ready:
             self._look(s, entry)
+            self._looked = True
             self._look_at = s.clock.monotonic() + s.settings.recovery
             entry.afterwards(self._note_completeness)
         elif self._swept:
@@ -64,7 +68,7 @@ class Recovery:
         self._swept.pop(owner, None)
 
     def _note_completeness(self) -> None:
-        self.complete = self.complete or not (self._sweeping or self._swept)
+        self.complete = self.complete or (self._looked and not (self._sweeping or self._swept))
 
     def _look(self, s: Supervision, entry: Entry) -> None:
         known = {owner.uuid: owner for owner in supervisors.not_ended(entry.tx)}

@@ -151,6 +151,18 @@ def test_what_was_asked_of_a_keeper_that_died_is_asked_of_the_next(it: Scripted)
     assert "dead" in [o["owner"] for o in it.keepers[1].of("sweep")]
 
 
+def test_a_keepers_death_does_not_make_a_recovery_complete_that_is_not(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    leave_a_job(it, owner(it, uuid="another"), "also")
+    begin(it)
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    it.keeper.lost = True
+    it.tick()
+    it.tick()
+    assert job(it, "also").status is JobStatus.IN_PROGRESS
+    assert not it.s.recovery.complete
+
+
 def test_a_job_whose_owner_is_on_record_as_ended_is_recovered_too(it: Scripted) -> None:
     leave_a_job(it, owner(it))
     with it.store.write() as tx:
