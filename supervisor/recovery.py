@@ -29,6 +29,8 @@ class Recovery:
         self._sweeping: set[str] = set()
         self._swept: dict[str, int] = {}
         self._not_judged: set[str] = set()
+        self.settled = 0
+        """Owners whose jobs have been settled so far."""
         self.complete = False
         """True once every owner found gone at the first look has been settled."""
 
@@ -54,7 +56,7 @@ class Recovery:
     def step(self, s: Supervision, entry: Entry) -> None:
         """Settle the owners that are swept; look for others when it is time."""
         for uuid in list(self._swept):
-            _settle(s, entry, uuid, self._swept[uuid])
+            self._settle(s, entry, uuid, self._swept[uuid])
             entry.afterwards(partial(self._forget, uuid))
         if s.clock.monotonic() >= self._look_at and s.keeping.ready:
             self._look(s, entry)
@@ -63,6 +65,10 @@ class Recovery:
             entry.afterwards(self._note_completeness)
         elif self._swept:
             entry.afterwards(self._note_completeness)
+
+    def _settle(self, s: Supervision, entry: Entry, uuid: str, killed: int) -> None:
+        _settle(s, entry, uuid, killed)
+        self.settled += 1
 
     def _forget(self, owner: str) -> None:
         self._swept.pop(owner, None)
@@ -85,7 +91,7 @@ class Recovery:
         held = jobs.held_by(entry.tx, owner=uuid)
         s.journal.say(Event.ORPHANS_FOUND, who=_name(uuid, owner), jobs=len(held))
         if owner and owner.boot_id != s.here.boot_id:
-            _settle(s, entry, uuid, 0)  # nothing outlives a boot
+            self._settle(s, entry, uuid, 0)  # nothing outlives a boot
             return
         self._sweeping.add(uuid)
         # Pids of another PID namespace are other processes here; the cookie still tells.

@@ -13,20 +13,23 @@ from supervisor.supervision import Entry, Supervision
 
 
 class Tidying:
-    """Once for every keeper."""
+    """Once for every keeper, and for every owner found dead: its keeper may have been cut short."""
 
     def __init__(self) -> None:
-        self._keeper = 0
+        self._done_for = (0, 0)
 
     def step(self, s: Supervision, entry: Entry) -> None:
         link = s.keeping.link
-        if link is None or not s.keeping.ready or link.number == self._keeper:
+        if link is None or not s.keeping.ready:
+            return
+        now_for = (link.number, s.recovery.settled)
+        if now_for == self._done_for:
             return
         for name in _names(s):
             if _is_over(entry, name):
                 directory = s.settings.locations.working_directories / name
                 entry.afterwards(partial(s.keeping.discard, str(directory)))
-        entry.afterwards(partial(setattr, self, "_keeper", link.number))
+        entry.afterwards(partial(setattr, self, "_done_for", now_for))
 
 
 def _names(s: Supervision) -> list[str]:

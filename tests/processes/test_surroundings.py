@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.lifecycle import FailureKind, JobStatus
 from tests.support.keeper import TestKeeper
+from tests.support.processes import signals_in
 
 LOOK = """
 import os, resource, signal, sys
@@ -44,10 +45,6 @@ def seen(shared_keeper: TestKeeper) -> dict[str, Any]:
     return dict(looked)
 
 
-def _signals(mask: str) -> set[int]:
-    return {number + 1 for number in range(64) if int(mask, 16) >> number & 1}
-
-
 def test_it_leads_a_session_of_its_own_and_is_the_keepers_child(seen: dict[str, Any]) -> None:
     assert (seen["sid"], seen["pgid"], seen["ppid"]) == (seen["pid"], seen["pid"], seen["keeper"])
 
@@ -64,10 +61,10 @@ def test_standard_input_is_at_its_end(seen: dict[str, Any]) -> None:
 
 
 def test_signals_are_as_in_a_fresh_python(seen: dict[str, Any]) -> None:
-    assert _signals(seen["blocked"]) == set()
-    assert _signals(seen["ignored"]) == {signal.SIGPIPE, signal.SIGXFSZ}
+    assert signals_in(seen["blocked"]) == set()
+    assert signals_in(seen["ignored"]) == {signal.SIGPIPE, signal.SIGXFSZ}
     faults = {signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL}
-    assert _signals(seen["caught"]) == {signal.SIGTERM, signal.SIGINT} | faults
+    assert signals_in(seen["caught"]) == {signal.SIGTERM, signal.SIGINT} | faults
 
 
 def test_the_environment_is_what_was_given_and_nothing_else(seen: dict[str, Any]) -> None:

@@ -56,3 +56,12 @@ def _carries(pid: int, mark: bytes) -> bool:
         return any(mark in Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))
     except OSError:
         return False
+
+
+def signals_in(mask: str) -> set[int]:
+    """The signals of a mask in /proc/PID/status, without the two that the C library keeps to itself.
+
+    Those cannot be set by anybody else, and posix_spawn of glibc leaves them ignored in what it starts
+    (make does so): 32 and 33, nptl(7).
+    """
+    return {number + 1 for number in range(64) if int(mask, 16) >> number & 1} - {32, 33}
