@@ -1,7 +1,6 @@
 """This supervisor's own record: register, beat, deregister."""
 
-from importlib.metadata import PackageNotFoundError, version
-
+from supervisor.installed import installed_version
 from supervisor.store import supervisors
 from supervisor.store.records import Supervisor
 from supervisor.supervision import Entry, Supervision
@@ -55,10 +54,3 @@ def _record(s: Supervision) -> Supervisor:
         heartbeat_at=now,
         ended_at=None,
     )
-
-
-def installed_version() -> str:
-    try:
-        return version("asyncworker")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"

@@ -11,7 +11,7 @@ from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
 from workers.report import heard
-from workers.sweep import Sweep
+from workers.sweep import Sweep, sent
 from workers.termination import Termination
 from workers.trees import tree_of
 
@@ -116,7 +116,7 @@ class Kept:
         if grace <= 0:
             return
         for process in list(tree_of(self.identity)):
-            if _sent(process, signal.SIGTERM) and _sent(process, signal.SIGCONT):
+            if sent(process, signal.SIGTERM) and sent(process, signal.SIGCONT):
                 self.termination.sent(signal.SIGTERM, now)
                 self._remind_at = now + _REMIND_AFTER
 
@@ -142,7 +142,7 @@ class Kept:
             return
         self._remind_at = float("inf")
         if not self.reaped and not self._interrupted and self._last_word is None:
-            _sent(self.identity, signal.SIGTERM)
+            sent(self.identity, signal.SIGTERM)
 
     def killing(self, now: float) -> None:
         """Note that something of it was sent a SIGKILL."""
@@ -230,10 +230,3 @@ class Kept:
             if kind != "executing" and self.termination is None:
                 # Its work is done; threads, atexit functions and children of its own have the grace to end.
                 self.termination = Termination("lingered", now, now + self.grace)
-
-
-def _sent(process: Identity, number: signal.Signals) -> bool:
-    try:
-        return process.send(number)
-    except PermissionError:  # another user's: a set-uid program that the job started
-        return False

@@ -33,7 +33,7 @@ class Sweep:
     def step(self) -> bool:
         """Stop and kill what is there; True when nothing is."""
         for process in self._stopped():
-            if _sent(process, signal.SIGKILL):
+            if sent(process, signal.SIGKILL):
                 self.killed.add(process)
         return self.look()
 
@@ -48,18 +48,21 @@ class Sweep:
             before = len(stopped)
             for process in self._find():
                 if process not in stopped:
-                    _sent(process, signal.SIGSTOP)
+                    sent(process, signal.SIGSTOP)
                     stopped[process] = None
             if len(stopped) == before:
                 break
         return list(stopped)
 
 
-def _sent(process: Identity, number: signal.Signals) -> bool:
+def sent(process: Identity, number: signal.Signals) -> bool:
+    """Whether the signal went out; False, too, for another user's: a set-uid program that a job started.
+
+    What cannot be killed for that reason stays in `left`, and is reported from there.
+    """
     try:
         return process.send(number)
     except PermissionError:
-        # Another user's (a set-uid program): it stays in `left` and is reported from there.
         return False
 
 

@@ -1,7 +1,6 @@
 # ruff: noqa: FAST003 - the path says id, which is a name of Python's own
 """Jobs over HTTP: submitted, shown, listed, cancelled."""
 
-import hashlib
 import math
 import re
 import uuid
@@ -118,8 +117,7 @@ def _found(tx: Transaction, job_id: str) -> Job:
 
 def _submit(shared: Context, body: bytes, key: str | None) -> Job:
     wanted = submission(body)
-    asked_for = f"{wanted.type}\0{wanted.priority}\0{wanted.payload}"
-    digest = hashlib.sha256(asked_for.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = idempotency.digest_of(type=wanted.type, priority=wanted.priority, payload=wanted.payload)
     types = shared.types.or_503().types
     with shared.database.write() as tx:
         known = None if key is None else idempotency.find(tx, key)

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 
 from supervisor.api.app import application
 from supervisor.api.configured import Configured
@@ -17,6 +16,7 @@ from supervisor.api.server import Server
 from supervisor.api.settings import HttpSettings
 from supervisor.api.sockets import NAME
 from supervisor.api.telling import Note, Teller
+from supervisor.installed import installed_version
 
 
 def run(
@@ -52,7 +52,7 @@ async def _run(
                 os.write(told, f"{' '.join(places)}\n".encode())
             os.close(told)
 
-    app = application(settings, context, teller, _version())
+    app = application(settings, context, teller, installed_version())
     await Server(app, ready=ready, ending=feed.close, parent=parent).serve(listeners)
     return context.busy
 
@@ -60,10 +60,3 @@ async def _run(
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _version() -> str:
-    try:
-        return version("asyncworker")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"

@@ -1,4 +1,7 @@
+# ruff: noqa: A002 - `type` is the word that callers use
 """Requests that may be sent twice: which job a key stands for, as long as there is that job."""
+
+import hashlib
 
 from sqlalchemy import bindparam, insert, select
 
@@ -14,6 +17,12 @@ _FIND = (
     .where(idempotency_keys.c.key == bindparam("the_key"))
 )
 _REMEMBER = insert(idempotency_keys)
+
+
+def digest_of(*, type: str, priority: int | None, payload: str) -> str:
+    """What was asked for, in short: a key that comes with anything else is refused."""
+    asked_for = f"{type}\0{priority}\0{payload}"
+    return hashlib.sha256(asked_for.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def find(tx: Transaction, key: str) -> tuple[Job, str] | None:

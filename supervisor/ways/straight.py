@@ -1,7 +1,6 @@
 # ruff: noqa: A002 - `type` is the word that callers use
 """Straight to the store: what is done while no service answers, and what its socket does not offer."""
 
-import hashlib
 import math
 import uuid
 from collections.abc import Sequence
@@ -162,9 +161,9 @@ def _known(tx: Transaction, submission: Submission) -> Job | None:
 
 
 def _digest(submission: Submission) -> str:
-    """As the http server makes it: a key is good both ways."""
-    asked_for = f"{submission.type}\0{submission.priority}\0{submission.payload}"
-    return hashlib.sha256(asked_for.encode("utf-8", "surrogatepass")).hexdigest()
+    return idempotency.digest_of(
+        type=submission.type, priority=submission.priority, payload=submission.payload
+    )
 
 
 def _told(job: Job) -> Job:
