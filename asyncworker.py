@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from supervisor.client import Client
     from workers.context import JobCancelled, JobContext
+    from workers.wishes import Discard, Retry
 
-__all__ = ["Client", "JobCancelled", "JobContext"]
+__all__ = ["Client", "Discard", "JobCancelled", "JobContext", "Retry"]
 
 _HOMES = {
     "Client": "supervisor.client",
+    "Discard": "workers.wishes",
     "JobCancelled": "workers.context",
     "JobContext": "workers.context",
+    "Retry": "workers.wishes",
 }
 _PACKAGES = ("supervisor", "workers", "cli")
 _ADVICE = "install AsyncWorker afresh, in a virtual environment of its own"

@@ -34,7 +34,7 @@ def give_up(import_paths: Sequence[str]) -> None:
         return
     importlib.import_module("workers.coroutine")
     public = importlib.import_module("asyncworker")
-    for name in ("JobCancelled", "JobContext"):
+    for name in ("Discard", "JobCancelled", "JobContext", "Retry"):
         setattr(public, name, getattr(public, name))
     for module in list(sys.modules):
         if module.partition(".")[0] in foreign:

@@ -15,6 +15,7 @@ from typing import Any
 
 from workers.frames import Frame, encode
 from workers.target import TargetError
+from workers.wishes import heard_wish, wish_of
 
 LARGEST_RESULT = 1024 * 1024
 """Bytes of JSON that a handler may return."""
@@ -108,7 +109,9 @@ def returned(value: Any) -> Frame:
 
 
 def raised(error: BaseException) -> Frame:
-    return {"kind": "raised", "message": described(error), "traceback": trace(error)}
+    """What the handler raised, and what it wishes by that: workers/wishes.py."""
+    frame = {"kind": "raised", "message": described(error), "traceback": trace(error)} | wish_of(error)
+    return frame | {"message": capped(frame["message"], _LONGEST_MESSAGE)}
 
 
 def not_started(error: BaseException) -> Frame:
@@ -159,7 +162,7 @@ def heard(frame: Frame) -> Frame:
     for field, types in _NUMBERS.items():
         if isinstance(frame.get(field), types):
             known[field] = frame[field]
-    return known
+    return known | heard_wish(frame) if known["kind"] == "raised" else known
 
 
 _TEXTS = {"message": _LONGEST_MESSAGE, "traceback": _LONGEST_TRACEBACK, "result": 2 * LARGEST_RESULT}
