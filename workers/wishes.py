@@ -65,7 +65,8 @@ def heard_wish(frame: Frame) -> Frame:
 
 
 def _reason(error: Retry | Discard) -> str:
-    return error.reason if isinstance(error.reason, str) else ""
+    reason: object = error.reason  # a subclass may have put anything there
+    return reason if isinstance(reason, str) else ""
 
 
 def _seconds(after: Any) -> float:
