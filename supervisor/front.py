@@ -4,6 +4,7 @@ It is a client of the database like the command line. Whatever becomes of it del
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ class FrontProcess:
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that is not enough."""
         self._process.terminate()
+        self._process.send_signal(signal.SIGCONT)  # one that somebody has stopped would not hear it
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
