@@ -15,27 +15,27 @@ _NEVER = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_DIRECTORY", "ASY
 """The service's own: with these a job could speak to systemd, or with us, in the service's name."""
 
 
-def assignment(s: Supervision, job: Job, job_type: JobType, attempt: int) -> Assignment:
+def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
     """Everything the child needs to know."""
     where = s.settings.locations
-    directory = job_type.working_directory or where.working_directory_of(job.id, attempt)
+    directory = job_type.working_directory or where.working_directory_of(job.id, job.attempt)
     return Assignment(
         job_id=job.id,
         job_type=job.type,
-        attempt=attempt,
+        attempt=job.attempt,
         payload=job.payload,
         options=dict(job_type.options),
         handler=job_type.handler,
         command=_command(job_type, s.job_types.source.parent),
         import_paths=[str(path) for path in s.job_types.import_paths],
-        log=str(where.log_of(job.id, attempt)),
+        log=str(where.log_of(job.id, job.attempt)),
         directory=str(directory),
         private_directory=job_type.working_directory is None,
         environment=environment(job_type, os.environ)
         | {
             "ASYNCWORKER_JOB_ID": job.id,
             "ASYNCWORKER_JOB_TYPE": job.type,
-            "ASYNCWORKER_ATTEMPT": str(attempt),
+            "ASYNCWORKER_ATTEMPT": str(job.attempt),
             COOKIE: s.keeping.cookie,
         },
         nice=job_type.nice,

@@ -19,8 +19,8 @@ class Child:
     identity: Identity | None = None
     """None until the keeper says that it is started."""
     job: Job | None = None
+    """As it was claimed: owner and attempt are those of what runs here."""
     job_type: JobType | None = None
-    attempt: int = 0
     overdue_at: float = float("inf")
     """Monotonic time at which its job type's timeout is over."""
     terminating: str | None = None

@@ -1,5 +1,6 @@
 """Pending jobs that have a slot are paired with children that already wait at their gate."""
 
+from dataclasses import replace
 from functools import partial
 
 from supervisor import slots
@@ -17,8 +18,11 @@ def claim(s: Supervision, entry: Entry) -> None:
     What is in use is counted in the same transaction, so no two supervisors give one slot away. The
     job goes through the gate only after the commit: before that no line of its code can run.
     """
+    s.due_at = float("inf")
     if not s.ready or s.draining:
         return
+    jobs.in_their_turn(entry.tx, now=s.clock.now())
+    s.due_at = _in_our_time(s, jobs.next_turn(entry.tx))
     limits = {name: job_type.max_concurrency for name, job_type in s.job_types.types.items()}
     free = slots.free(limits, jobs.in_progress_per_type(entry.tx))
     idle = s.children.idle()
@@ -30,22 +34,26 @@ def claim(s: Supervision, entry: Entry) -> None:
     s.wanted = max(0, len(eligible) - len(idle))
 
 
+def _in_our_time(s: Supervision, moment: int | None) -> float:
+    return float("inf") if moment is None else s.clock.monotonic() + (moment - s.clock.now()) / 1000
+
+
 def _claim_one(s: Supervision, entry: Entry, job: Job, child: Child) -> None:
     assert child.identity is not None
-    attempt = job.attempt + 1
+    job = replace(job, attempt=job.attempt + 1, owner=s.uuid)
     if jobs.claim(
-        entry.tx, job_id=job.id, owner=s.uuid, attempt=attempt, child=child.identity, now=s.clock.now()
+        entry.tx, job_id=job.id, owner=s.uuid, attempt=job.attempt, child=child.identity, now=s.clock.now()
     ):
-        entry.afterwards(partial(_assign, s, job, child, attempt))
+        entry.afterwards(partial(_assign, s, job, child))
 
 
-def _assign(s: Supervision, job: Job, child: Child, attempt: int) -> None:
+def _assign(s: Supervision, job: Job, child: Child) -> None:
     job_type = s.job_types.types[job.type]
-    child.job, child.job_type, child.attempt = job, job_type, attempt
+    child.job, child.job_type = job, job_type
     if job_type.timeout is not None:
         child.overdue_at = s.clock.monotonic() + job_type.timeout
-    assigned = assignment(s, job, job_type, attempt)
+    assigned = assignment(s, job, job_type)
     private = assigned.directory if assigned.private_directory else None
     s.keeping.link_of(child).assign(child.number, assigned.to_frame(), job_type.grace, private)
     assert child.identity is not None
-    s.journal.say(Event.JOB_STARTED, type=job.type, job=job.id, attempt=attempt, pid=child.identity.pid)
+    s.journal.say(Event.JOB_STARTED, type=job.type, job=job.id, attempt=job.attempt, pid=child.identity.pid)

@@ -32,6 +32,10 @@ class Event(Enum):
     CHILD_NOT_STARTED = ("error", "no child could be started ({why}); trying again in {pause:g} s")
     JOB_STARTED = ("info", "{type} {job} started, attempt {attempt}, pid {pid}")
     JOB_ENDED = ("info", "{type} {job} is {status}{because}")
+    JOB_TRIED_AGAIN = (
+        "warning",
+        "{type} {job} is tried again in {pause:.3g} s: attempt {attempt} failed{because}",
+    )
     JOB_GIVEN_BACK = ("warning", "{type} {job} is {status} again: its child ended before it could begin")
     JOB_LOST_RACE = ("warning", "{type} {job} had been ended by somebody else; this outcome is dropped")
     JOB_TERMINATED = ("info", "{type} {job} gets SIGTERM: {reason}; SIGKILL follows in {grace:g} s")

@@ -27,11 +27,15 @@ NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.IN_PROGRESS: frozenset(
         {JobStatus.PENDING, JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
     ),
+    JobStatus.COMPLETED: frozenset({JobStatus.PENDING}),
+    JobStatus.FAILED: frozenset({JobStatus.PENDING}),
+    JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
 }
-"""The edges. InProgress -> Pending is a job given back: its attempt never began, or is to be tried again."""
+"""The edges. InProgress -> Pending: an attempt that never began, or is followed by another by itself.
+From the ended statuses to Pending: somebody asks for another attempt."""
 
-ENDED = frozenset(JobStatus) - NEXT.keys()
-"""The statuses that nothing leaves."""
+ENDED = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+"""The statuses that a job does not leave by itself."""
 
 
 class FailureKind(StrEnum):
@@ -57,3 +61,10 @@ class FailureKind(StrEnum):
     """The handler could not be imported, or the child could not be set up."""
     BAD_RESULT = "bad_result"
     """What it returned is no JSON, or over 1 MiB."""
+
+
+OWNER_DEATHS = frozenset({FailureKind.OWNER_DIED, FailureKind.HOST_REBOOTED, FailureKind.KEEPER_DIED})
+"""What happened to the service and not to the job: whether it runs again, `on_owner_death` says."""
+
+CRASHES = OWNER_DEATHS | {FailureKind.SIGNALLED, FailureKind.OUT_OF_MEMORY}
+"""What a job may have done to its process, or to ours: `max_crashes` bounds how often it gets another."""

@@ -105,7 +105,7 @@ class Loop:
             return False
         return (
             self._nudged
-            or now >= self._tick_at
+            or now >= min(self._tick_at, s.due_at)
             or s.recovery.has_news()
             or recording.outcomes_wait(s)
             or (s.keeping.ready and not s.ready and s.recovery.due() <= now)
@@ -151,7 +151,7 @@ class Loop:
         s = self._s
         if self._something_to_write():
             return 0.0
-        due = [self._retry_at] if self._retry_pause else [self._tick_at]
+        due = [self._retry_at] if self._retry_pause else [self._tick_at, s.due_at]
         due += [s.keeping.due(), self._stopping.due()]
         if s.front is not None:
             due.append(s.front.due())

@@ -7,8 +7,8 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NoReturn, Self
 
 from supervisor.lifecycle import FailureKind, JobStatus
 
@@ -39,6 +39,12 @@ class Outcome:
     termination: dict[str, Any] | None = field(default=None)
     """What was done to end it: {"reason", "signals": [{"signal", "afterSeconds"}], "seconds", "killed"}."""
     usage: Usage | None = None
+    wish: Literal["retry", "discard"] | None = None
+    """What the handler asked for with the exception that it raised."""
+    after: float | None = None
+    """Seconds that it wants to pass before another attempt."""
+    stopped: bool = False
+    """Whether it failed because its supervisor was stopped, in good order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ def decide(end: End, *, supervisor: str = "its supervisor") -> Outcome:
     `supervisor` names the owner, for the message of a job that was ended because it stopped.
     """
     if end.ended_by_us == "shutdown":
-        return _failed(end, FailureKind.OWNER_DIED, f"{supervisor} was stopped while it ran")
+        message = f"{supervisor} was stopped while it ran"
+        return replace(_failed(end, FailureKind.OWNER_DIED, message), stopped=True)
     return next(outcome_of(end) for fits, outcome_of in _CASES if fits(end))
 
 
@@ -124,7 +131,8 @@ def _refuse(word: str) -> NoReturn:
 
 def _spoken(end: End) -> Outcome:
     """It said itself why it failed, in the words of our own report."""
-    return _failed(end, FailureKind(str(end.said)), _text(end.report.get("message")))
+    outcome = _failed(end, FailureKind(str(end.said)), _text(end.report.get("message")))
+    return replace(outcome, wish=end.report.get("wish"), after=end.report.get("after"))
 
 
 def _signalled(end: End) -> Outcome:

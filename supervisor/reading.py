@@ -41,6 +41,8 @@ def job(document: Json) -> Job:
         priority=document["priority"],
         attempt=document["attempt"],
         max_attempts=document["maxAttempts"],
+        crashes=document["crashes"],
+        run_at=_known(time, document["runAt"]),
         owner=document["processInstanceId"],
         pid=document["pid"],
         created_at=time(document["createdAt"]),

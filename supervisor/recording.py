@@ -3,6 +3,7 @@
 from functools import partial
 
 from supervisor.children import Child
+from supervisor.ending import end
 from supervisor.journal import Event
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome, decide
@@ -40,7 +41,7 @@ def reconcile(s: Supervision, entry: Entry) -> None:
     """
     if not s.uncertain:
         return
-    here = {(child.job.id, child.attempt) for child in s.children.with_jobs() if child.job}
+    here = {(child.job.id, child.job.attempt) for child in s.children.with_jobs() if child.job}
     for job in jobs.held_by(entry.tx, owner=s.uuid):
         if (job.id, job.attempt) not in here:
             jobs.give_back(entry.tx, job_id=job.id, owner=s.uuid, attempt=job.attempt, now=s.clock.now())
@@ -69,7 +70,7 @@ def _record_progress_of(s: Supervision, entry: Entry, child: Child) -> None:
         entry.tx,
         job_id=child.job.id,
         owner=s.uuid,
-        attempt=child.attempt,
+        attempt=child.job.attempt,
         fraction=news["fraction"],
         message=news["message"],
     )
@@ -79,26 +80,17 @@ def _finish(s: Supervision, entry: Entry, child: Child, outcome: Outcome) -> Non
     assert child.job is not None
     job = child.job
     _record_progress_of(s, entry, child)  # its last, which came with its end
-    won = jobs.finish(
-        entry.tx, job_id=job.id, owner=s.uuid, attempt=child.attempt, outcome=outcome, now=s.clock.now()
-    )
+    end(s, entry, job, outcome)
+    entry.afterwards(partial(s.children.remove, child))
     if child.end is None:  # its keeper died, and cannot remove the working directory
-        directory = s.settings.locations.working_directory_of(job.id, child.attempt)
+        directory = s.settings.locations.working_directory_of(job.id, job.attempt)
         entry.afterwards(partial(s.keeping.discard, str(directory)))
-    because = f" ({outcome.failure_kind}: {outcome.error_message})" if outcome.failure_kind else ""
-    event = Event.JOB_ENDED if won else Event.JOB_LOST_RACE
-    _then(s, entry, child, event, status=outcome.status, because=because)
 
 
 def _give_back(s: Supervision, entry: Entry, child: Child) -> None:
     assert child.job is not None
     job = child.job
-    status = jobs.give_back(entry.tx, job_id=job.id, owner=s.uuid, attempt=child.attempt, now=s.clock.now())
+    status = jobs.give_back(entry.tx, job_id=job.id, owner=s.uuid, attempt=job.attempt, now=s.clock.now())
     event = Event.JOB_GIVEN_BACK if status else Event.JOB_LOST_RACE
-    _then(s, entry, child, event, status=status)
-
-
-def _then(s: Supervision, entry: Entry, child: Child, event: Event, **facts: object) -> None:
-    assert child.job is not None
     entry.afterwards(partial(s.children.remove, child))
-    entry.afterwards(partial(s.journal.say, event, type=child.job.type, job=child.job.id, **facts))
+    entry.afterwards(partial(s.journal.say, event, type=job.type, job=job.id, status=status))

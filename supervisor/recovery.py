@@ -7,6 +7,7 @@ nothing, and the outcome is one conditional UPDATE, so two supervisors may recov
 from functools import partial
 
 from supervisor import lifeline, liveness
+from supervisor.ending import end
 from supervisor.journal import Event
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome
@@ -109,13 +110,7 @@ def _settle(s: Supervision, entry: Entry, uuid: str, killed: int) -> None:
     """Nothing of this owner is running: record the end of its jobs, and its own."""
     owner = supervisors.get(entry.tx, uuid)
     for job in jobs.held_by(entry.tx, owner=uuid):
-        outcome = _outcome(s, job, owner)
-        if jobs.finish(
-            entry.tx, job_id=job.id, owner=uuid, attempt=job.attempt, outcome=outcome, now=s.clock.now()
-        ):
-            because = f" ({outcome.failure_kind}: {outcome.error_message})" if outcome.failure_kind else ""
-            facts = {"type": job.type, "job": job.id, "status": outcome.status, "because": because}
-            entry.afterwards(partial(s.journal.say, Event.JOB_ENDED, **facts))
+        if end(s, entry, job, _outcome(s, job, owner)):
             directory = s.settings.locations.working_directory_of(job.id, job.attempt)
             entry.afterwards(partial(s.keeping.discard, str(directory)))
     supervisors.set_state(entry.tx, uuid=uuid, state="lost", now=s.clock.now())

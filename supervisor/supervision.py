@@ -1,5 +1,6 @@
 """What the duties of the supervisor share: one object, passed to each of them."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -38,6 +39,10 @@ class Supervision:
     """Recovered, and children can be started: only now is anything claimed."""
     draining: bool = False
     """Stopping: what runs may end, nothing new begins."""
+    chance: Callable[[], float] = random.random
+    """From 0 to 1, for jitter."""
+    due_at: float = float("inf")
+    """Monotonic time at which the next Pending job that waits for its time may be claimed."""
     wanted: int = 0
     """Jobs that had a slot at the last claim and no child to run in."""
     uncertain: bool = True

@@ -16,17 +16,36 @@ from starlette.responses import Response
 from supervisor.api import described
 from supervisor.api.context import Context, Shared
 from supervisor.api.status import lives
-from supervisor.lifecycle import JobStatus
+from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import tallies
-from supervisor.store.tallies import Times
+from supervisor.store.tallies import Tally
 
 router = APIRouter()
 
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_HISTOGRAMS = {
-    tallies.WAITED: ("asyncworker_job_wait_seconds", "From the submit of a job to its first attempt."),
-    tallies.RAN: ("asyncworker_attempt_run_seconds", "From the start of an attempt to its end."),
+_SECONDS = {int(1000 * bound): str(float(bound)) for bound in tallies.SECONDS}
+_BYTES = {bound: str(float(bound)) for bound in tallies.BYTES}
+_HISTOGRAMS: dict[str, tuple[str, str, Mapping[int, str], int]] = {
+    tallies.WAITED: (
+        "asyncworker_job_wait_seconds",
+        "From the submit of a job to its first attempt.",
+        _SECONDS,
+        1000,
+    ),
+    tallies.RAN: (
+        "asyncworker_attempt_run_seconds",
+        "From the start of an attempt to its end.",
+        _SECONDS,
+        1000,
+    ),
+    tallies.PEAK: (
+        "asyncworker_attempt_max_rss_bytes",
+        "What the largest process of an attempt had in memory at most.",
+        _BYTES,
+        1,
+    ),
 }
+"""What is tallied -> its metric: name, meaning, bounds as stored and as shown, stored units in one shown."""
 
 
 @dataclass(frozen=True, eq=False)  # a registry's keys are its collectors
@@ -35,7 +54,7 @@ class Moment(Collector):
 
     counts: Mapping[str, Mapping[JobStatus, int]]
     limits: Mapping[str, int]
-    times: Mapping[tuple[str, str], Times]
+    tallies: Mapping[tuple[str, str], Tally]
     queue_ages: Mapping[str, float]
     heartbeat_age: float | None
 
@@ -55,17 +74,34 @@ class Moment(Collector):
         ages = {name: self.queue_ages.get(name, 0.0) for name in names}
         yield _gauge("asyncworker_queue_age_seconds", described, ages)
         yield from self._about_the_supervisor()
+        yield from self._about_attempts(names)
+
+    def _about_attempts(self, names: Iterable[str]) -> Iterator[Metric]:
         started = CounterMetricFamily("asyncworker_attempts_started", "Attempts begun.", labels=["type"])
+        failed = CounterMetricFamily(
+            "asyncworker_attempts_failed", "Attempts that failed.", labels=["type", "kind"]
+        )
+        processor = CounterMetricFamily(
+            "asyncworker_attempt_cpu_seconds", "Processor time that attempts used.", labels=["type", "mode"]
+        )
         for name in names:
-            times = self.times.get((name, tallies.STARTED), Times())
-            started.add_metric([name], sum(times.buckets.values()))
+            started.add_metric([name], self._tally(name, tallies.STARTED).number)
+            for kind in FailureKind:
+                failed.add_metric([name, kind], self._tally(name, kind).number)
+            for mode in (tallies.USER, tallies.SYSTEM):
+                processor.add_metric([name, mode], self._tally(name, mode).amount / 1000)
         yield started
-        for what, (name, meaning) in _HISTOGRAMS.items():
-            histogram = HistogramMetricFamily(name, meaning, labels=["type"])
-            for kind in names:
-                times = self.times.get((kind, what), Times())
-                histogram.add_metric([kind], _cumulated(times), times.milliseconds / 1000)
+        yield failed
+        yield processor
+        for what, (metric, meaning, bounds, divisor) in _HISTOGRAMS.items():
+            histogram = HistogramMetricFamily(metric, meaning, labels=["type"])
+            for name in names:
+                tally = self._tally(name, what)
+                histogram.add_metric([name], _cumulated(tally, bounds), tally.amount / divisor)
             yield histogram
+
+    def _tally(self, job_type: str, what: str) -> Tally:
+        return self.tallies.get((job_type, what), Tally())
 
     def _about_the_supervisor(self) -> Iterator[Metric]:
         up = 0 if self.heartbeat_age is None else 1
@@ -87,7 +123,7 @@ def _text(shared: Context) -> bytes:
     live, _ = lives(shared)
     now = shared.clock.now()
     with shared.database.read() as tx:
-        counts, times = tallies.counts(tx), tallies.times(tx)
+        counts, tallied = tallies.counts(tx), tallies.tallies(tx)
         waiting = [name for name, each in counts.items() if JobStatus.PENDING in each]
         oldest = {name: tallies.oldest_pending(tx, name) for name in waiting}
     registry = CollectorRegistry()
@@ -95,7 +131,7 @@ def _text(shared: Context) -> bytes:
         Moment(
             counts=counts,
             limits=shared.types.limits(),
-            times=times,
+            tallies=tallied,
             queue_ages={name: _age(now, at) for name, at in oldest.items() if at is not None},
             heartbeat_age=None if live is None else _age(now, live.heartbeat_at),
         )
@@ -114,15 +150,11 @@ def _gauge(name: str, described: str, values: Mapping[str, float]) -> GaugeMetri
     return gauge
 
 
-def _cumulated(times: Times) -> list[tuple[str, float]]:
+def _cumulated(tally: Tally, bounds: Mapping[int, str]) -> list[tuple[str, float]]:
     """Prometheus counts in each bucket what is in the smaller ones too."""
-    bounds: Iterable[tuple[int, str]] = [
-        *((int(1000 * bound), str(float(bound))) for bound in tallies.SECONDS),
-        (tallies.LONGER, "+Inf"),
-    ]
     total = 0
     cumulated: list[tuple[str, float]] = []
-    for bound, shown in bounds:
-        total += times.buckets.get(bound, 0)
+    for bound, shown in (*bounds.items(), (tallies.LONGER, "+Inf")):
+        total += tally.buckets.get(bound, 0)
         cumulated.append((shown, total))
     return cumulated

@@ -46,10 +46,15 @@ class Job(Shape):
     attempt: Count
     """Number of the current or last attempt; 0 before the first."""
     max_attempts: Annotated[int, Field(ge=1)]
+    """As its type said at the submit, and one more for each attempt that did not count."""
+    crashes: Count
+    """Attempts that a signal, the lack of memory or the end of the service has ended."""
     process_instance_id: Id | None
     """The supervisor that runs it, or ran it last."""
     pid: int | None
     created_at: Time
+    run_at: Time | None
+    """Where it waits for its next attempt: when that may begin."""
     started_at: Time | None
     completed_at: Time | None
     """When it ended, however it ended."""

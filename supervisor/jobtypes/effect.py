@@ -2,13 +2,9 @@
 
 from supervisor.jobtypes.records import JobType, JobTypes
 
-_LATER = "has no effect yet in this version"
 _UNSAFE = "is NOT enforced yet in this version"
 
 WITHOUT_EFFECT = {
-    "retries": _LATER,
-    "on_owner_death: retry": _LATER,
-    "max_crashes": _LATER,
     "limits.memory": _UNSAFE,
     "limits.cpu_time": _UNSAFE,
     "limits.processes": _UNSAFE,

@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from supervisor.lifecycle import JobStatus
 from supervisor.outcome import Outcome
 from supervisor.store.engine import Transaction
 from supervisor.store.records import Attempt, ProcessIdentity
@@ -76,16 +75,14 @@ def open_(tx: Transaction, *, job_id: str, number: int, owner: str, child: Proce
     tx.execute(_OPEN, values)
 
 
-def close_(
-    tx: Transaction, *, job_id: str, number: int, status: JobStatus, outcome: Outcome, now: int
-) -> None:
-    """`status` is what became of the job; the rest of the outcome is what became of the attempt."""
+def close_(tx: Transaction, *, job_id: str, number: int, outcome: Outcome, now: int) -> None:
+    """What became of the attempt: one that failed has Failed, whether or not the job is tried again."""
     usage = outcome.usage
     values = {
         "of_job": job_id,
         "the_number": number,
         "new_ended_at": now,
-        "new_status": status,
+        "new_status": outcome.status,
         "new_failure_kind": outcome.failure_kind,
         "new_exit_code": outcome.exit_code,
         "new_signal": outcome.signal,

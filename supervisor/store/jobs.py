@@ -17,8 +17,12 @@ from supervisor.store.transitions import (
     finish,
     give_back,
     having,
+    in_their_turn,
+    next_turn,
     record_progress,
     request_cancel,
+    retry,
+    try_again,
 )
 
 __all__ = [
@@ -34,12 +38,16 @@ __all__ = [
     "held_by",
     "ids_matching",
     "in_progress_per_type",
+    "in_their_turn",
     "insert",
+    "next_turn",
     "owners_in_progress",
     "page",
     "pending_per_type",
     "record_progress",
     "request_cancel",
+    "retry",
+    "try_again",
 ]
 
 _SHORTEST_PREFIX = 4
@@ -51,7 +59,7 @@ _PENDING = having(JobStatus.PENDING)
 _IN_PROGRESS = having(JobStatus.IN_PROGRESS)
 _HELD = (_IN_PROGRESS, jobs.c.owner == bindparam("by"))
 
-_INSERT = sa.insert(jobs).values(status=JobStatus.PENDING, attempt=0).returning(*_COLUMNS)
+_INSERT = sa.insert(jobs).values(status=JobStatus.PENDING, attempt=0, crashes=0).returning(*_COLUMNS)
 _GET = select(*_COLUMNS).where(jobs.c.id == bindparam("the_id"))
 _BEGINNING = (
     select(*_COLUMNS)
@@ -61,7 +69,7 @@ _BEGINNING = (
 )
 _ELIGIBLE = (
     select(*_COLUMNS)
-    .where(_PENDING, jobs.c.type == bindparam("of_type"))
+    .where(_PENDING, jobs.c.run_at.is_(None), jobs.c.type == bindparam("of_type"))
     .order_by(jobs.c.priority.desc(), jobs.c.seq)
     .limit(bindparam("at_most"))
 )
@@ -156,7 +164,7 @@ def pending_per_type(tx: Transaction) -> dict[str, int]:
 
 
 def eligible(tx: Transaction, *, type: str, limit: int) -> list[Job]:
-    """Pending, in the order to claim them. A Pending job has no cancel request: it would be Cancelled."""
+    """Pending, their time come, in the order to claim them. With a cancel request they would be Cancelled."""
     rows = tx.execute(_ELIGIBLE, {"of_type": type, "at_most": limit})
     return [Job(*row) for row in rows]
 

@@ -46,6 +46,11 @@ class Job:
     attempt: int
     """Number of the current or last attempt; 0 before the first."""
     max_attempts: int
+    """Attempts in all: as the job type said at the submit, and one more for each that did not count."""
+    crashes: int
+    """Attempts that a signal, the lack of memory or the end of the service has ended."""
+    run_at: int | None
+    """Of a Pending job that waits for its next attempt: when that may begin; None: as soon as it can."""
     owner: str | None
     """UUID of the supervisor that runs it or ran it last."""
     pid: int | None

@@ -80,6 +80,8 @@ jobs = Table(
     Column("priority", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("run_at", Integer),
     Column("owner", Words),
     Column("pid", Integer),
     Column("created_at", Integer, nullable=False),
@@ -109,13 +111,19 @@ jobs = Table(
     check("jobs_failed", "(status = 'Failed') = (failure_kind IS NOT NULL)"),
     check("jobs_failure_kind", f"failure_kind IS NULL OR {one_of('failure_kind', FailureKind)}"),
     check("jobs_result", "result IS NULL OR status = 'Completed'"),
-    check("jobs_attempt", "attempt >= 0 AND max_attempts >= 1"),
+    check("jobs_attempt", "attempt >= 0 AND max_attempts >= 1 AND crashes >= 0"),
+    check("jobs_run_at", "run_at IS NULL OR status = 'Pending'"),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
-_PENDING = text("status = 'Pending'")
 _IN_PROGRESS = text("status = 'InProgress'")
-Index("jobs_pending_in_order", jobs.c.type, jobs.c.priority.desc(), sqlite_where=_PENDING)
+Index(
+    "jobs_pending_in_order",
+    jobs.c.type,
+    jobs.c.priority.desc(),
+    sqlite_where=text("status = 'Pending' AND run_at IS NULL"),
+)
+Index("jobs_pending_later", jobs.c.run_at, sqlite_where=text("status = 'Pending' AND run_at IS NOT NULL"))
 Index("jobs_in_progress_by_type", jobs.c.type, sqlite_where=_IN_PROGRESS)
 Index("jobs_in_progress_by_owner", jobs.c.owner, sqlite_where=_IN_PROGRESS)
 Index(
@@ -126,6 +134,7 @@ Index(
 Index("jobs_by_status", jobs.c.status)
 Index("jobs_by_type", jobs.c.type)
 Index("jobs_by_type_and_status", jobs.c.type, jobs.c.status)
+Index("jobs_by_end", jobs.c.status, jobs.c.completed_at, sqlite_where=text("completed_at IS NOT NULL"))
 
 attempts = Table(
     "attempts",

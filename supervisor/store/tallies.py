@@ -7,26 +7,42 @@ from dataclasses import dataclass, field
 from sqlalchemy import bindparam, func, select
 
 from supervisor.lifecycle import JobStatus
-from supervisor.store.derived import LONGER, RAN, SECONDS, STARTED, WAITED, job_counts, job_tallies
+from supervisor.store.derived import (
+    BYTES,
+    LONGER,
+    PEAK,
+    RAN,
+    SECONDS,
+    STARTED,
+    SYSTEM,
+    USER,
+    WAITED,
+    job_counts,
+    job_tallies,
+)
 from supervisor.store.engine import Transaction
 from supervisor.store.schema import jobs
 from supervisor.store.transitions import having
 
 __all__ = [
+    "BYTES",
     "LONGER",
+    "PEAK",
     "RAN",
     "SECONDS",
     "STARTED",
+    "SYSTEM",
+    "USER",
     "WAITED",
-    "Times",
+    "Tally",
     "count",
     "counts",
     "oldest_pending",
-    "times",
+    "tallies",
 ]
 
 _COUNTS = select(job_counts).where(job_counts.c.number > 0).order_by(job_counts.c.type)
-_TIMES = select(job_tallies).order_by(job_tallies.c.type, job_tallies.c.what, job_tallies.c.bucket)
+_TALLIES = select(job_tallies).order_by(job_tallies.c.type, job_tallies.c.what, job_tallies.c.bucket)
 _OLDEST = (
     select(jobs.c.created_at)
     .where(jobs.c.type == bindparam("of_type"), having(JobStatus.PENDING))
@@ -36,13 +52,17 @@ _OLDEST = (
 
 
 @dataclass(slots=True)
-class Times:
-    """How long jobs of a type waited, or their attempts ran."""
+class Tally:
+    """How many of a type there have been, and how much of it."""
 
     buckets: dict[int, int] = field(default_factory=dict)
-    """Upper bound in milliseconds -> how many were in this bucket alone; LONGER: above all bounds."""
-    milliseconds: int = 0
+    """Upper bound, milliseconds or bytes -> how many were in this bucket alone; LONGER: above all bounds."""
+    amount: int = 0
     """The sum of all."""
+
+    @property
+    def number(self) -> int:
+        return sum(self.buckets.values())
 
 
 def counts(tx: Transaction) -> dict[str, dict[JobStatus, int]]:
@@ -62,14 +82,18 @@ def count(tx: Transaction, *, status: JobStatus | None = None, type: str | None 
     return int(tx.scalar(statement) or 0)
 
 
-def times(tx: Transaction) -> dict[tuple[str, str], Times]:
-    """By type, and WAITED (from the submit to the first attempt), RAN or STARTED (attempts)."""
-    found: dict[tuple[str, str], Times] = defaultdict(Times)
-    for job_type, what, bucket, number, milliseconds in tx.execute(_TIMES):
+def tallies(tx: Transaction) -> defaultdict[tuple[str, str], Tally]:
+    """By type, and by what was tallied.
+
+    WAITED is from the submit to the first attempt. The others are of attempts: STARTED, RAN, the failure
+    kinds, USER and SYSTEM time, and PEAK memory.
+    """
+    found: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+    for job_type, what, bucket, number, amount in tx.execute(_TALLIES):
         entry = found[job_type, what]
         entry.buckets[bucket] = number
-        entry.milliseconds += milliseconds
-    return dict(found)
+        entry.amount += amount
+    return found
 
 
 def oldest_pending(tx: Transaction, type: str) -> int | None:

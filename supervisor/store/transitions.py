@@ -4,7 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, func, literal_column, select, update
 
 from supervisor.errors import UnknownJob
 from supervisor.lifecycle import JobStatus
@@ -28,6 +28,9 @@ _RUNNING = (
     jobs.c.attempt == bindparam("the_attempt"),
 )
 _NOT_ASKED = jobs.c.cancel_requested_at.is_(None)
+_NOTHING_RUNS: dict[str, Any] = dict.fromkeys(
+    ("owner", "pid", "started_at", "progress_fraction", "progress_message")
+)
 
 
 def _to(status: JobStatus, *conditions: ColumnElement[bool], **values: Any) -> Update:
@@ -43,8 +46,6 @@ _CLAIM = _to(
     attempt=bindparam("the_attempt"),
     pid=bindparam("its_pid"),
     started_at=bindparam("at"),
-    progress_fraction=None,
-    progress_message=None,
     error_message=None,
     exit_code=None,
     signal=None,
@@ -66,12 +67,13 @@ _GIVE_BACK = _to(
     JobStatus.PENDING,
     *_RUNNING,
     _NOT_ASKED,
-    owner=None,
-    pid=None,
-    started_at=None,
-    progress_fraction=None,
-    progress_message=None,
+    **_NOTHING_RUNS,
+    max_attempts=jobs.c.max_attempts + bindparam("not_counted"),
+    crashes=jobs.c.crashes + bindparam("crashed"),
+    run_at=bindparam("new_run_at"),
     error_message=bindparam("new_error_message"),
+    exit_code=bindparam("new_exit_code"),
+    signal=bindparam("new_signal"),
 )
 _GIVE_UP = _to(
     JobStatus.CANCELLED,
@@ -79,14 +81,35 @@ _GIVE_UP = _to(
     ~_NOT_ASKED,
     completed_at=bindparam("at"),
     error_message=bindparam("new_error_message"),
+    exit_code=bindparam("new_exit_code"),
+    signal=bindparam("new_signal"),
 )
 _CANCEL_PENDING = _to(
     JobStatus.CANCELLED,
     _THE_JOB,
     having(JobStatus.PENDING),
+    run_at=None,
     cancel_requested_at=bindparam("at"),
     completed_at=bindparam("at"),
 )
+_RETRY = (
+    update(jobs)
+    .where(_THE_JOB, jobs.c.completed_at.is_not(None))
+    .values(
+        **_NOTHING_RUNS,
+        status=literal_column(f"'{JobStatus.PENDING}'"),
+        max_attempts=func.max(jobs.c.max_attempts, jobs.c.attempt + 1),
+        crashes=0,
+        completed_at=None,
+        cancel_requested_at=None,
+        result=None,
+        failure_kind=None,
+    )
+)
+_IN_THEIR_TURN = (
+    update(jobs).where(having(JobStatus.PENDING), jobs.c.run_at <= bindparam("now")).values(run_at=None)
+)
+_NEXT_TURN = select(func.min(jobs.c.run_at)).where(having(JobStatus.PENDING), jobs.c.run_at.is_not(None))
 _ASK_RUNNING = (
     update(jobs)
     .where(_THE_JOB, having(JobStatus.IN_PROGRESS), _NOT_ASKED)
@@ -127,33 +150,75 @@ def finish(tx: Transaction, *, job_id: str, owner: str, attempt: int, outcome: O
     }
     if not _won(tx, _FINISH, values):
         return False
-    attempts.close_(tx, job_id=job_id, number=attempt, status=outcome.status, outcome=outcome, now=now)
+    attempts.close_(tx, job_id=job_id, number=attempt, outcome=outcome, now=now)
     return True
 
 
-def give_back(
-    tx: Transaction, *, job_id: str, owner: str, attempt: int, now: int, outcome: Outcome | None = None
-) -> JobStatus | None:
-    """To Pending, or to Cancelled where somebody asked for its end; None where it was not its to give.
+def give_back(tx: Transaction, *, job_id: str, owner: str, attempt: int, now: int) -> JobStatus | None:
+    """An attempt of which nothing has run: to Pending, or to Cancelled where somebody asked for its end.
 
-    `outcome`, where the attempt did begin, goes on record with the attempt.
+    None where it was not its to give. It is not counted as one of the attempts that the job may have.
     """
-    ending = outcome or Outcome(JobStatus.PENDING)
-    values = {
-        "the_id": job_id,
-        "by": owner,
-        "the_attempt": attempt,
-        "new_error_message": ending.error_message,
+    never = Outcome(JobStatus.PENDING)
+    budget = {"new_run_at": None, "crashed": 0, "not_counted": 1}
+    return _back(tx, {"the_id": job_id, "by": owner, "the_attempt": attempt, **budget}, never, now)
+
+
+def try_again(
+    tx: Transaction,
+    *,
+    job_id: str,
+    owner: str,
+    attempt: int,
+    now: int,
+    outcome: Outcome,
+    run_at: int | None,
+    crashed: bool,
+    counted: bool,
+) -> JobStatus | None:
+    """An attempt that failed and is followed by another: to Pending, or to Cancelled, or None as above.
+
+    `outcome` goes on record with the attempt. `run_at` is when the next may begin; None is at once.
+    """
+    budget = {"new_run_at": run_at, "crashed": int(crashed), "not_counted": int(not counted)}
+    return _back(tx, {"the_id": job_id, "by": owner, "the_attempt": attempt, **budget}, outcome, now)
+
+
+def _back(tx: Transaction, values: dict[str, Any], outcome: Outcome, now: int) -> JobStatus | None:
+    values |= {
+        "new_error_message": outcome.error_message,
+        "new_exit_code": outcome.exit_code,
+        "new_signal": outcome.signal,
     }
     if _won(tx, _GIVE_BACK, values):
         status = JobStatus.PENDING
     elif _won(tx, _GIVE_UP, values | {"at": now}):
         status = JobStatus.CANCELLED
-        ending = replace(ending, failure_kind=None)
+        outcome = replace(outcome, status=status, failure_kind=None)
     else:
         return None
-    attempts.close_(tx, job_id=job_id, number=attempt, status=status, outcome=ending, now=now)
+    job_id, number = values["the_id"], values["the_attempt"]
+    attempts.close_(tx, job_id=job_id, number=number, outcome=outcome, now=now)
     return status
+
+
+def retry(tx: Transaction, *, id: str) -> bool:
+    """Have an ended job run once more; False where it has not ended.
+
+    It has an attempt left then, whatever it had, and as many crashes as a new job.
+    """
+    return _won(tx, _RETRY, {"the_id": id})
+
+
+def in_their_turn(tx: Transaction, *, now: int) -> int:
+    """Those that waited for a time which has come may be claimed: how many."""
+    return tx.execute(_IN_THEIR_TURN, {"now": now}).rowcount
+
+
+def next_turn(tx: Transaction) -> int | None:
+    """When the time of the next one comes."""
+    at: int | None = tx.scalar(_NEXT_TURN)
+    return at
 
 
 def request_cancel(tx: Transaction, *, id: str, now: int) -> CancelAnswer:

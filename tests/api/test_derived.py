@@ -15,18 +15,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import supervisor.store.migrate
 from supervisor.lifecycle import FailureKind, JobStatus
-from supervisor.outcome import Outcome
+from supervisor.outcome import Outcome, Usage
 from supervisor.store import attempts, changes, idempotency, jobs, open_store, tallies
 from supervisor.store.changes import Change
-from supervisor.store.tallies import LONGER, RAN, STARTED, WAITED
+from supervisor.store.tallies import LONGER, PEAK, RAN, STARTED, SYSTEM, USER, WAITED
 from tests.support.builders import NOW, an_identity
 from tests.support.store import OWNER, start, submit
 
 IDS = st.sampled_from(["job-1", "job-2", "job-3", "job-4"])
+KILLED = Outcome(JobStatus.FAILED, FailureKind.SIGNALLED, signal=9, usage=Usage(0.5, 0.25, 10_000_000))
 OUTCOMES = st.sampled_from(
     [
         Outcome(JobStatus.COMPLETED, result="1", exit_code=0),
-        Outcome(JobStatus.FAILED, FailureKind.SIGNALLED, signal=9, error_message="killed"),
+        KILLED,
         Outcome(JobStatus.CANCELLED, signal=15),
     ]
 )
@@ -71,6 +72,19 @@ class Lives(RuleBasedStateMachine):
             job = jobs.get(tx, job_id)
             jobs.give_back(tx, job_id=job_id, owner=OWNER, attempt=job.attempt if job else 1, now=NOW + 80)
 
+    @rule(job_id=IDS, run_at=st.none() | st.just(NOW))
+    def try_again(self, job_id: str, run_at: int | None) -> None:
+        with self.store.write() as tx:
+            job = jobs.get(tx, job_id)
+            ours: dict[str, Any] = {"owner": OWNER, "attempt": job.attempt if job else 1, "now": NOW + 80}
+            what: dict[str, Any] = {"outcome": KILLED, "run_at": run_at, "crashed": True, "counted": True}
+            jobs.try_again(tx, job_id=job_id, **ours, **what)
+
+    @rule(job_id=IDS)
+    def retry(self, job_id: str) -> None:
+        with self.store.write() as tx:
+            jobs.retry(tx, id=job_id)
+
     @rule(job_id=IDS)
     def cancel(self, job_id: str) -> None:
         with self.store.write() as tx:
@@ -87,13 +101,20 @@ class Lives(RuleBasedStateMachine):
             assert counted == dict(there)
             assert tallies.count(tx) == jobs.count(tx)
             executed = [(job.type, each) for job in jobs.page(tx) for each in attempts.of(tx, job.id)]
-            times = tallies.times(tx)
+            tallied = tallies.tallies(tx)
         for kind in ("A", "B"):
             mine = [each for owner, each in executed if owner == kind]
             ran = [each for each in mine if each.status not in (None, JobStatus.PENDING)]
-            assert total(times, kind, STARTED) == len(mine)
-            assert total(times, kind, RAN) == len(ran)
-            assert total(times, kind, WAITED) == sum(each.number == 1 for each in mine)
+            used = [each for each in mine if each.user_seconds is not None]
+            assert tallied[kind, STARTED].number == len(mine)
+            assert tallied[kind, RAN].number == len(ran)
+            assert tallied[kind, WAITED].number == sum(each.number == 1 for each in mine)
+            for failure in FailureKind:
+                failed = sum(each.failure_kind is failure for each in mine)
+                assert tallied[kind, failure].number == failed
+            assert tallied[kind, USER].amount == 500 * len(used)
+            assert tallied[kind, SYSTEM].amount == 250 * len(used)
+            assert tallied[kind, PEAK].buckets == ({2**24: len(used)} if used else {})
 
     @invariant()
     def the_last_change_of_a_job_is_what_it_is_now(self) -> None:
@@ -107,13 +128,9 @@ class Lives(RuleBasedStateMachine):
         assert last.keys() == now.keys()
         for job_id, job in now.items():
             assert (last[job_id].status, last[job_id].attempt) == (job.status, job.attempt)
-            assert last[job_id].cancel_requested_at == job.cancel_requested_at
+            for name in ("cancel_requested_at", "run_at", "crashes", "max_attempts"):
+                assert getattr(last[job_id], name) == getattr(job, name)
         self.last = found
-
-
-def total(times: dict[tuple[str, str], tallies.Times], kind: str, what: str) -> int:
-    entry = times.get((kind, what))
-    return sum(entry.buckets.values()) if entry else 0
 
 
 Lives.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
@@ -141,9 +158,9 @@ def test_a_time_is_counted_in_its_bucket_and_a_mad_clock_breaks_nothing(
             assert jobs.claim(
                 tx, job_id=f"job-{number}", owner=OWNER, attempt=1, child=an_identity(), now=milliseconds
             )
-        entry = tallies.times(tx)["EmailJob", WAITED]
+        entry = tallies.tallies(tx)["EmailJob", WAITED]
     assert entry.buckets == {bucket: 3}
-    assert entry.milliseconds == 3 * counted
+    assert entry.amount == 3 * counted
 
 
 def test_an_older_database_is_counted_when_it_is_migrated(
@@ -160,24 +177,42 @@ def test_an_older_database_is_counted_when_it_is_migrated(
             INSERT INTO jobs (seq, id, type, payload, status, priority, attempt, max_attempts, owner, pid,
               created_at, started_at, completed_at)
               VALUES (1, 'a', 'A', '1', 'Completed', 0, 2, 2, 'o', 5, 1000, 2000, 9000),
-                     (2, 'b', 'A', '1', 'Pending', 0, 0, 1, NULL, NULL, 1000, NULL, NULL);
-            INSERT INTO attempts (job_seq, number, owner, pid, start_ticks, started_at, ended_at, status)
-              VALUES (1, 1, 'o', 5, 1, 1500, 1600, 'Pending'), (1, 2, 'o', 5, 1, 2000, 9000, 'Completed');
+                     (2, 'b', 'A', '1', 'Pending', 0, 0, 1, NULL, NULL, 1000, NULL, NULL),
+                     (7, 'deleted', 'A', '1', 'Pending', 0, 0, 1, NULL, NULL, 1000, NULL, NULL);
+            DELETE FROM jobs WHERE seq = 7;
+            INSERT INTO jobs (seq, id, type, payload, status, priority, attempt, max_attempts, owner, pid,
+              created_at, started_at, completed_at, failure_kind, error_message)
+              VALUES (3, 'gone', 'B', '1', 'Failed', 0, 1, 1, 'o', 5, 1000, 2000, 9000, 'raised', 'no');
+            INSERT INTO attempts (job_seq, number, owner, pid, start_ticks, started_at, ended_at, status,
+              failure_kind, user_seconds, system_seconds, max_rss_bytes)
+              VALUES (1, 1, 'o', 5, 1, 1500, 1600, 'Pending', NULL, NULL, NULL, NULL),
+                     (1, 2, 'o', 5, 1, 2000, 9000, 'Completed', NULL, 1.5, 0.5, 4096),
+                     (3, 1, 'o', 5, 1, 2000, 9000, 'Failed', 'raised', NULL, NULL, NULL);
             """
         )
     assert supervisor.store.migrate.HEAD != "0001"
     with open_store(str(path)) as store:
         with store.read() as tx:
-            assert tallies.counts(tx) == {"A": {JobStatus.COMPLETED: 1, JobStatus.PENDING: 1}}
-            times = tallies.times(tx)
-            assert times["A", WAITED].buckets == {500: 1}
-            assert times["A", RAN].buckets == {10_000: 1}
-            assert times["A", STARTED].buckets == {0: 2}
+            assert tallies.counts(tx) == {
+                "A": {JobStatus.COMPLETED: 1, JobStatus.PENDING: 1},
+                "B": {JobStatus.FAILED: 1},
+            }
+            tallied = tallies.tallies(tx)
+            assert tallied["A", WAITED].buckets == {500: 1}
+            assert tallied["A", RAN].buckets == {10_000: 1}
+            assert tallied["A", STARTED].buckets == {0: 2}
+            assert tallied["A", USER].amount == 1500
+            assert tallied["A", PEAK].buckets == {2**23: 1}
+            assert tallied["B", FailureKind.RAISED].number == 1
+            failed = jobs.find(tx, "gone")
+            assert (failed.error_message, failed.crashes, failed.run_at) == ("no", 0, None)
+            assert len(attempts.of(tx, "gone")) == 1
             assert changes.kept(tx) == (1, 0)
         with store.write() as tx:
             start(tx, "b")
-            assert tallies.counts(tx) == {"A": {JobStatus.COMPLETED: 1, JobStatus.IN_PROGRESS: 1}}
+            assert tallies.counts(tx)["A"] == {JobStatus.COMPLETED: 1, JobStatus.IN_PROGRESS: 1}
             assert [change.job.id for change in changes.after(tx, 0, 10)] == ["b"]
+            assert submit(tx, "next").seq == 8
 
 
 def first_schema() -> Any:

@@ -122,12 +122,13 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             tx.execute(
                 text(
                     f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {HISTORY})"
-                    " INSERT INTO jobs (id, type, payload, status, priority, attempt, max_attempts, owner,"
-                    " pid, created_at, started_at, completed_at)"
-                    " SELECT 'old-' || i, iif(i % 2, 'A', 'B'), '{}', 'Completed', 0, 1, 1, 'o', 5, 1, 2, 3"
+                    " INSERT INTO jobs (id, type, payload, status, priority, attempt, max_attempts,"
+                    " crashes, owner, pid, created_at, started_at, completed_at)"
+                    " SELECT 'old-' || i, iif(i % 2, 'A', 'B'), '{}', 'Completed', 0, 1, 1, 0, 'o', 5, 1, 2,"
+                    " 3"
                     " FROM n UNION ALL"
-                    " SELECT 'new-' || i, 'A', '{}', 'Pending', 0, 0, 1, NULL, NULL, 1, NULL, NULL FROM n"
-                    " WHERE i < 5"
+                    " SELECT 'new-' || i, 'A', '{}', 'Pending', 0, 0, 1, 0, NULL, NULL, 1, NULL, NULL"
+                    " FROM n WHERE i < 5"
                 )
             )
         yield store
@@ -158,7 +159,7 @@ def test_a_front_page_and_its_count_cost_the_same_however_long_the_history_is(
 def test_counts_ages_and_changes_cost_the_same_however_long_the_history_is(old: Store) -> None:
     def use(tx: Transaction) -> None:
         assert sum(sum(each.values()) for each in tallies.counts(tx).values()) == HISTORY + 4
-        tallies.times(tx)
+        tallies.tallies(tx)
         tallies.oldest_pending(tx, "A")
         _, newest = changes.kept(tx)
         assert len(changes.after(tx, newest - 10, 500)) == 10

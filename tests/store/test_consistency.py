@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,10 +19,11 @@ from tests.support.store import submit
 IDS = st.sampled_from(["job-1", "job-2", "job-3"])
 OWNERS = st.sampled_from(["a", "b"])
 NUMBERS = st.integers(0, 4)
+KILLED = Outcome(JobStatus.FAILED, FailureKind.SIGNALLED, signal=9, error_message="killed")
 OUTCOMES = st.sampled_from(
     [
         Outcome(JobStatus.COMPLETED, result="1", exit_code=0),
-        Outcome(JobStatus.FAILED, FailureKind.SIGNALLED, signal=9, error_message="killed"),
+        KILLED,
         Outcome(JobStatus.CANCELLED, signal=15),
     ]
 )
@@ -76,16 +78,34 @@ class Lives(RuleBasedStateMachine):
             assert won == runs(before, owner, number)
             assert won or self.snapshot(tx) == old
 
-    @rule(job_id=IDS, owner=OWNERS, number=NUMBERS, outcome=st.none() | OUTCOMES)
-    def give_back(self, job_id: str, owner: str, number: int, outcome: Outcome | None) -> None:
+    @rule(job_id=IDS, owner=OWNERS, number=NUMBERS, failed=st.booleans(), wait=st.none() | st.integers(0, 2))
+    def come_back(self, job_id: str, owner: str, number: int, wait: int | None, *, failed: bool) -> None:
         with self.store.write() as tx:
             before, old = jobs.get(tx, job_id), self.snapshot(tx)
-            status = jobs.give_back(tx, job_id=job_id, owner=owner, attempt=number, now=NOW, outcome=outcome)
+            ours: Any = {"job_id": job_id, "owner": owner, "attempt": number, "now": NOW}
+            again: Any = {"outcome": KILLED, "run_at": wait and NOW + wait, "crashed": True, "counted": False}
+            status = jobs.try_again(tx, **ours, **again) if failed else jobs.give_back(tx, **ours)
             assert (status is not None) == runs(before, owner, number)
             assert status is not None or self.snapshot(tx) == old
             if status is not None and before is not None:
                 asked = before.cancel_requested_at is not None
                 assert status is (JobStatus.CANCELLED if asked else JobStatus.PENDING)
+
+    @rule(job_id=IDS)
+    def retry(self, job_id: str) -> None:
+        with self.store.write() as tx:
+            before, old = jobs.get(tx, job_id), self.snapshot(tx)
+            won = jobs.retry(tx, id=job_id)
+            assert won == (before is not None and before.ended)
+            assert won or self.snapshot(tx) == old
+
+    @rule(after=st.integers(0, 2))
+    def time_comes(self, after: int) -> None:
+        with self.store.write() as tx:
+            due = [job for job in jobs.page(tx) if job.run_at is not None and job.run_at <= NOW + after]
+            assert jobs.in_their_turn(tx, now=NOW + after) == len(due)
+            later = [job.run_at for job in jobs.page(tx) if job.run_at is not None]
+            assert jobs.next_turn(tx) == min(later, default=None)
 
     @rule(job_id=IDS, owner=OWNERS, number=NUMBERS)
     def progress(self, job_id: str, owner: str, number: int) -> None:
@@ -128,6 +148,7 @@ class Lives(RuleBasedStateMachine):
                 made = attempts.of(tx, job.id)
                 assert [attempt.number for attempt in made] == list(range(1, job.attempt + 1))
                 assert all(attempt.ended_at is not None for attempt in made[:-1])
+                assert job.attempt <= job.max_attempts + (job.status is JobStatus.PENDING)
                 if job.status is JobStatus.IN_PROGRESS:
                     assert made[-1].status is None
                     assert (made[-1].owner, made[-1].child.pid) == (job.owner, job.pid)
@@ -140,6 +161,8 @@ class Lives(RuleBasedStateMachine):
     def lists_and_counts_agree(self) -> None:
         with self.store.read() as tx:
             everything = jobs.page(tx)
+            ready = {job.id for job in everything if job.status is JobStatus.PENDING and job.run_at is None}
+            assert {job.id for job in jobs.eligible(tx, type="EmailJob", limit=9)} == ready
             running = [job for job in everything if job.status is JobStatus.IN_PROGRESS]
             assert sum(jobs.in_progress_per_type(tx).values()) == len(running)
             assert jobs.owners_in_progress(tx) == {job.owner for job in running}

@@ -1,9 +1,12 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from supervisor.errors import AmbiguousJob, UnknownJob
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome, Usage
-from supervisor.store import Store, attempts, jobs
+from supervisor.store import Store, Transaction, attempts, jobs
 from supervisor.store.faults import ConstraintBroken
 from supervisor.store.records import CancelAnswer
 from tests.support.builders import NOW, a_job, an_identity
@@ -195,7 +198,7 @@ def test_a_job_given_back_is_pending_with_its_attempt_used(store: Store) -> None
         start(tx)
         jobs.record_progress(tx, job_id="job-1", owner=OWNER, attempt=1, fraction=0.5, message="half")
         assert jobs.give_back(tx, job_id="job-1", owner=OWNER, attempt=1, now=NOW + 9) is JobStatus.PENDING
-        assert jobs.get(tx, "job-1") == a_job(id="job-1", attempt=1)
+        assert jobs.get(tx, "job-1") == a_job(id="job-1", attempt=1, max_attempts=2)
         (attempt,) = attempts.of(tx, "job-1")
         assert (attempt.status, attempt.ended_at) == (JobStatus.PENDING, NOW + 9)
         assert not jobs.claim(tx, job_id="job-1", owner=OWNER, attempt=1, child=an_identity(), now=NOW + 10)
@@ -206,27 +209,35 @@ def test_a_job_given_back_is_pending_with_its_attempt_used(store: Store) -> None
         ]
 
 
-def test_a_retry_keeps_why_the_attempt_failed_and_the_next_claim_clears_it_from_the_job(store: Store) -> None:
+def again(tx: Transaction, job_id: str = "job-1", attempt: int = 1, **other: Any) -> JobStatus | None:
+    facts: dict[str, Any] = {"outcome": RAISED, "run_at": None, "crashed": False, "counted": True}
+    ours: dict[str, Any] = {"job_id": job_id, "owner": OWNER, "attempt": attempt, "now": NOW + 9}
+    return jobs.try_again(tx, **ours | facts | other)
+
+
+def test_another_attempt_keeps_why_the_one_before_failed_and_its_claim_clears_it(store: Store) -> None:
     with store.write() as tx:
         start(tx)
-        jobs.give_back(tx, job_id="job-1", owner=OWNER, attempt=1, now=NOW + 9, outcome=RAISED)
+        assert again(tx) is JobStatus.PENDING
         waiting, attempt = jobs.get(tx, "job-1"), attempts.get(tx, "job-1", 1)
         assert waiting is not None
         assert attempt is not None
         assert waiting.error_message == "ValueError: no"
-        assert (attempt.failure_kind, attempt.traceback) == (FailureKind.RAISED, "Traceback ...")
+        assert (attempt.status, attempt.failure_kind) == (JobStatus.FAILED, FailureKind.RAISED)
+        assert attempt.traceback == "Traceback ..."
         start(tx, attempt=2)
         running = jobs.get(tx, "job-1")
         assert running is not None
         assert running.error_message is None
 
 
-@pytest.mark.parametrize("outcome", [None, RAISED])
-def test_a_job_given_back_whose_end_was_asked_for_is_cancelled(store: Store, outcome: Outcome | None) -> None:
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_job_given_back_whose_end_was_asked_for_is_cancelled(store: Store, *, failed: bool) -> None:
     with store.write() as tx:
         start(tx)
         jobs.request_cancel(tx, id="job-1", now=NOW + 2)
-        given = jobs.give_back(tx, job_id="job-1", owner=OWNER, attempt=1, now=NOW + 9, outcome=outcome)
+        ours: dict[str, Any] = {"job_id": "job-1", "owner": OWNER, "attempt": 1, "now": NOW + 9}
+        given = again(tx, run_at=NOW + 10) if failed else jobs.give_back(tx, **ours)
         job, attempt = jobs.get(tx, "job-1"), attempts.get(tx, "job-1", 1)
     assert job is not None
     assert attempt is not None
@@ -281,3 +292,68 @@ def test_text_that_utf8_cannot_hold_is_kept_as_escapes(store: Store) -> None:
         job = jobs.get(tx, "job-1")
     assert job is not None
     assert (job.error_message, job.progress_message) == ("bad \\udcff", "\\udc80")
+
+
+def test_what_did_not_count_leaves_an_attempt_more(store: Store) -> None:
+    with store.write() as tx:
+        start(tx, max_attempts=2)
+        again(tx, counted=False, crashed=True)
+        job = jobs.get(tx, "job-1")
+        assert job is not None
+        assert (job.attempt, job.max_attempts, job.crashes) == (1, 3, 1)
+        start(tx, attempt=2)
+        again(tx, attempt=2)
+        job = jobs.get(tx, "job-1")
+        assert job is not None
+        assert (job.attempt, job.max_attempts, job.crashes) == (2, 3, 1)
+
+
+def test_a_job_that_waits_for_its_time_is_not_eligible_before_it(store: Store) -> None:
+    with store.write() as tx:
+        start(tx, "later")
+        again(tx, "later", run_at=NOW + 50)
+        submit(tx, "now")
+        assert (jobs.next_turn(tx), jobs.in_their_turn(tx, now=NOW + 49)) == (NOW + 50, 0)
+        assert [job.id for job in jobs.eligible(tx, type="EmailJob", limit=9)] == ["now"]
+        assert jobs.in_their_turn(tx, now=NOW + 50) == 1
+        assert [job.id for job in jobs.eligible(tx, type="EmailJob", limit=9)] == ["later", "now"]
+        assert jobs.next_turn(tx) is None
+
+
+def test_a_job_that_waits_for_its_time_can_be_cancelled(store: Store) -> None:
+    with store.write() as tx:
+        start(tx)
+        again(tx, run_at=NOW + 50)
+        assert jobs.request_cancel(tx, id="job-1", now=NOW + 10) is CancelAnswer.CANCELLED
+        assert jobs.next_turn(tx) is None
+
+
+@pytest.mark.parametrize(
+    "outcome", [DONE, RAISED, Outcome(JobStatus.CANCELLED)], ids=lambda outcome: outcome.status
+)
+def test_an_ended_job_that_is_retried_is_as_new_but_for_its_attempts(store: Store, outcome: Outcome) -> None:
+    with store.write() as tx:
+        start(tx)
+        jobs.record_progress(tx, job_id="job-1", owner=OWNER, attempt=1, fraction=0.5, message="half")
+        jobs.request_cancel(tx, id="job-1", now=NOW + 2)
+        assert not jobs.retry(tx, id="job-1")
+        jobs.finish(tx, job_id="job-1", owner=OWNER, attempt=1, outcome=outcome, now=NOW + 9)
+        assert jobs.retry(tx, id="job-1")
+        retried = jobs.get(tx, "job-1")
+        assert retried is not None
+        assert replace(retried, error_message=None, exit_code=None, signal=None) == a_job(
+            id="job-1", attempt=1, max_attempts=2
+        )
+        assert not jobs.retry(tx, id="job-1")
+        assert not jobs.retry(tx, id="none")
+        start(tx, attempt=2)
+
+
+def test_a_retry_of_a_job_with_attempts_left_adds_none(store: Store) -> None:
+    with store.write() as tx:
+        submit(tx, max_attempts=3)
+        jobs.request_cancel(tx, id="job-1", now=NOW)
+        jobs.retry(tx, id="job-1")
+        job = jobs.get(tx, "job-1")
+    assert job is not None
+    assert (job.attempt, job.max_attempts) == (0, 3)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from supervisor.lifecycle import JobStatus
+from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome
 from supervisor.store import (
     Store,
@@ -45,6 +45,20 @@ USES: dict[str, Use] = {
     ),
     "give_back": lambda tx: jobs.give_back(tx, job_id="running", owner=OWNER, attempt=1, now=NOW),
     "give_back_cancelled": lambda tx: jobs.give_back(tx, job_id="asked", owner=OWNER, attempt=1, now=NOW),
+    "try_again": lambda tx: jobs.try_again(
+        tx,
+        job_id="running",
+        owner=OWNER,
+        attempt=1,
+        now=NOW,
+        outcome=Outcome(JobStatus.FAILED, FailureKind.RAISED),
+        run_at=NOW,
+        crashed=False,
+        counted=True,
+    ),
+    "retry": lambda tx: jobs.retry(tx, id="old-7"),
+    "in_their_turn": lambda tx: jobs.in_their_turn(tx, now=NOW),
+    "next_turn": jobs.next_turn,
     "progress": lambda tx: jobs.record_progress(
         tx, job_id="running", owner=OWNER, attempt=1, fraction=0.5, message=None
     ),
@@ -77,9 +91,10 @@ def old(store: Store) -> Store:
         tx.execute(
             text(
                 f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {HISTORY})"
-                " INSERT INTO jobs (id, type, payload, status, priority, attempt, max_attempts, owner, pid,"
-                " created_at, started_at, completed_at)"
-                " SELECT 'old-' || i, iif(i % 2, 'A', 'B'), '{}', 'Completed', 0, 1, 1, 'owner-1', 5, 1, 2, 3"
+                " INSERT INTO jobs (id, type, payload, status, priority, attempt, max_attempts, crashes,"
+                " owner, pid, created_at, started_at, completed_at)"
+                " SELECT 'old-' || i, iif(i % 2, 'A', 'B'), '{}', 'Completed', 0, 1, 1, 0, 'owner-1', 5,"
+                " 1, 2, 3"
                 " FROM n"
             )
         )

@@ -27,6 +27,7 @@ JOB = {
     "priority": 0,
     "attempt": 0,
     "max_attempts": 1,
+    "crashes": 0,
     "created_at": 1,
 }
 ATTEMPT = {"job_seq": 1, "number": 1, "owner": "o", "pid": 7, "start_ticks": 8, "started_at": 2}
@@ -93,6 +94,9 @@ def test_a_row_of_every_status_is_accepted(db: sqlite3.Connection, status: str) 
         ("Pending", {"result": "1"}, "jobs_result"),
         ("Pending", {"attempt": -1}, "jobs_attempt"),
         ("Pending", {"max_attempts": 0}, "jobs_attempt"),
+        ("Pending", {"crashes": -1}, "jobs_attempt"),
+        ("InProgress", {"run_at": 5}, "jobs_run_at"),
+        ("Failed", {"run_at": 5}, "jobs_run_at"),
         ("Pending", {"priority": "high"}, "cannot store TEXT value in INTEGER column jobs.priority"),
         (
             "Pending",

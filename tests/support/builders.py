@@ -41,6 +41,8 @@ def a_job(**other: Any) -> Job:
         "priority": 0,
         "attempt": 0,
         "max_attempts": 1,
+        "crashes": 0,
+        "run_at": None,
         "owner": None,
         "pid": None,
         "created_at": NOW,

@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.lifecycle import ENDED, NEXT, FailureKind, JobStatus
+from supervisor.lifecycle import CRASHES, ENDED, NEXT, OWNER_DEATHS, FailureKind, JobStatus
 
 
 def test_the_statuses_are_exactly_the_five_words_that_users_see() -> None:
@@ -28,8 +28,9 @@ def test_the_failure_kinds_are_exactly_the_words_that_users_see() -> None:
     }
 
 
-def test_nothing_leaves_an_ended_status() -> None:
+def test_the_only_way_out_of_an_end_is_another_attempt() -> None:
     assert {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED} == ENDED
+    assert {NEXT[status] for status in ENDED} == {frozenset({JobStatus.PENDING})}
 
 
 @pytest.mark.parametrize("status", JobStatus)
@@ -43,3 +44,8 @@ def test_every_status_can_be_reached_from_pending(status: JobStatus) -> None:
 
 def test_a_job_that_never_ran_cannot_complete_or_fail() -> None:
     assert not NEXT[JobStatus.PENDING] & {JobStatus.COMPLETED, JobStatus.FAILED}
+
+
+def test_every_death_of_the_service_counts_as_a_crash() -> None:
+    assert OWNER_DEATHS < CRASHES
+    assert {FailureKind.SIGNALLED, FailureKind.OUT_OF_MEMORY} == CRASHES - OWNER_DEATHS

@@ -11,8 +11,8 @@ from supervisor.store.records import Attempt, CancelAnswer
 from tests.support.builders import NOW, a_job, a_supervisor, an_identity
 
 JOB_FIELDS = (
-    "id type payload status priority attempt maxAttempts processInstanceId pid createdAt startedAt"
-    " completedAt cancelRequestedAt progress result errorMessage failureKind exitCode signal"
+    "id type payload status priority attempt maxAttempts crashes processInstanceId pid createdAt runAt"
+    " startedAt completedAt cancelRequestedAt progress result errorMessage failureKind exitCode signal"
 ).split()
 
 

@@ -1,0 +1,43 @@
+"""An attempt is over: what becomes of its job goes into the database."""
+
+from functools import partial
+from typing import Any
+
+from supervisor.journal import Event
+from supervisor.lifecycle import JobStatus
+from supervisor.outcome import Outcome
+from supervisor.retrying import another, final
+from supervisor.store import jobs
+from supervisor.store.records import Job
+from supervisor.supervision import Entry, Supervision
+
+
+def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome) -> bool:
+    """Finish the job, or have it tried again, by one conditional UPDATE: False where another was first.
+
+    `job` is as it was claimed for the attempt that is over.
+    """
+    job_type = s.job_types.types.get(job.type)
+    attempt: dict[str, Any] = {"job_id": job.id, "owner": job.owner, "attempt": job.attempt}
+    attempt["now"] = now = s.clock.now()
+    again = another(outcome, job, job_type, s.chance)
+    if again is None:
+        outcome = final(outcome, job, job_type)
+        status = outcome.status if jobs.finish(entry.tx, **attempt, outcome=outcome) else None
+    else:
+        run_at = now + round(again.pause * 1000) if again.pause else None
+        attempt |= {"run_at": run_at, "crashed": again.crashed, "counted": again.counted}
+        status = jobs.try_again(entry.tx, **attempt, outcome=outcome)
+    because = f" ({outcome.failure_kind}: {outcome.error_message})" if outcome.failure_kind else ""
+    if status is None:
+        _say(s, entry, job, Event.JOB_LOST_RACE)
+    elif again and status is JobStatus.PENDING:
+        facts = {"pause": again.pause, "attempt": job.attempt, "because": because}
+        _say(s, entry, job, Event.JOB_TRIED_AGAIN, **facts)
+    else:
+        _say(s, entry, job, Event.JOB_ENDED, status=status, because=because)
+    return status is not None
+
+
+def _say(s: Supervision, entry: Entry, job: Job, event: Event, **facts: object) -> None:
+    entry.afterwards(partial(s.journal.say, event, type=job.type, job=job.id, **facts))
