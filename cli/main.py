@@ -13,6 +13,7 @@ from cli.failures import report
 from cli.list import list_
 from cli.logs import logs
 from cli.options import places
+from cli.retry import retry
 from cli.serve import serve
 from cli.status import status
 from cli.submit import submit
@@ -64,6 +65,7 @@ for _verb in (
     status,
     list_,
     cancel,
+    retry,
     wait,
     logs,
     types,

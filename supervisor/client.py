@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from supervisor.answers import Cancellation, Overview, Page
 from supervisor.clock import Clock, SystemClock
-from supervisor.errors import InvalidKey, InvalidPayload, UnknownJob
+from supervisor.errors import InvalidKey, InvalidPayload, JobNotEnded, UnknownJob
 from supervisor.lifecycle import JobStatus
 from supervisor.payload import to_text
 from supervisor.settings import Locations
@@ -143,6 +143,13 @@ class Client:
         since = self._clock.now()
         return self._ask(lambda way: way.cancel(job), again=lambda way: asked_again(way.cancel(job), since))
 
+    def retry(self, job: str) -> Job:
+        """Have a job that has ended run once more, with its id; its earlier attempts stay on record.
+
+        Raises JobNotEnded, or as `get` does.
+        """
+        return self._ask(lambda way: way.retry(job), again=lambda way: _retried(way, job))
+
     def cancel_matching(self, type: str | None = None, status: JobStatus | None = None) -> _Cancellations:
         """Cancel every job of this type and status (None: of any) that exists now and has not ended.
 
@@ -253,6 +260,14 @@ class Client:
 
             self._store = StoreWay(self.locations, self._types, self._clock, create=create)
         return self._store
+
+
+def _retried(way: Way, job: str) -> Job:
+    """Where the answer was lost: the job may be Pending, or have begun, because it has been retried."""
+    try:
+        return way.retry(job)
+    except JobNotEnded:
+        return way.get(job)
 
 
 def _so_far(attempts: int) -> str:

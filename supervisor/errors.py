@@ -46,6 +46,10 @@ class UnknownJob(AsyncWorkerError, LookupError):
     exit_code = 3
 
 
+class JobNotEnded(AsyncWorkerError):
+    """The job has not ended, so there is nothing to retry."""
+
+
 class AmbiguousJob(AsyncWorkerError, LookupError):
     """More than one job's id begins like this; give more of it."""
 

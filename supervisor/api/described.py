@@ -115,6 +115,7 @@ CANCEL = _route(
     },
     *(403, 404, 409),
 )
+RETRY = _route("jobs", {202: _json("It is Pending again", models.Job)}, 403, 404, 409)
 ATTEMPTS = _route("jobs", {200: _json("Oldest first", list[models.Attempt])}, 404)
 LOG = _route(
     "jobs",

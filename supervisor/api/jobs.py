@@ -90,6 +90,13 @@ async def cancel(request: Request, shared: Shared, job_id: described.JobId) -> R
     return JobAnswer(job, 200 if answer is CancelAnswer.CANCELLED else 202)
 
 
+@router.post("/api/jobs/{id}/retry", **described.RETRY)
+async def retry(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+    """Have a job that has ended run once more, with its id; its earlier attempts stay on record."""
+    Query(request).check()
+    return JobAnswer(await shared.writers.run(partial(_retry, shared, job_id)), 202)
+
+
 @router.get("/api/jobs/{id}/attempts", **described.ATTEMPTS)
 async def executions(request: Request, shared: Shared, job_id: described.JobId) -> Response:
     """The executions of a job, oldest first; none before the first."""
@@ -154,6 +161,16 @@ def _cancel(shared: Context, job_id: str) -> tuple[CancelAnswer, Job]:
         job = _found(tx, found.id)
     _nudge(shared)
     return answer, job
+
+
+def _retry(shared: Context, job_id: str) -> Job:
+    with shared.database.write() as tx:
+        found = _found(tx, job_id)
+        if not jobs.retry(tx, id=found.id):
+            raise Problem(409, f"The job has not ended: it is {found.status}.")
+        job = _found(tx, found.id)
+    _nudge(shared)
+    return job
 
 
 def _nudge(shared: Context) -> None:

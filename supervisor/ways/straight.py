@@ -16,7 +16,7 @@ from supervisor.settings import Locations
 from supervisor.store import Store, Transaction, attempts, idempotency, jobs, open_store, supervisors, tallies
 from supervisor.store.records import Attempt, Job
 from supervisor.ways.typesfile import TypesFile
-from supervisor.ways.way import Choice, Submission
+from supervisor.ways.way import Choice, Submission, not_ended
 
 BATCH = 500
 """Cancelled in one transaction: the supervisor, too, wants to write."""
@@ -84,6 +84,15 @@ class StoreWay:
             cancellation = self._cancel(tx, jobs.find(tx, job).id)
         nudge(self._locations.state_dir)
         return cancellation
+
+    def retry(self, job: str) -> Job:
+        with self._store().write() as tx:
+            found = jobs.find(tx, job)
+            if not jobs.retry(tx, id=found.id):
+                raise not_ended(found)
+            retried = jobs.find(tx, found.id)
+        nudge(self._locations.state_dir)
+        return retried
 
     def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
         living = [each for each in (JobStatus.PENDING, JobStatus.IN_PROGRESS) if status in (None, each)]

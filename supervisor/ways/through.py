@@ -16,7 +16,7 @@ from supervisor.lifecycle import JobStatus
 from supervisor.store.records import Attempt, CancelAnswer, Job
 from supervisor.ways.exchange import Answer, Exchange
 from supervisor.ways.typesfile import unknown_type
-from supervisor.ways.way import Choice, NotThisWay, Submission, WayLost
+from supervisor.ways.way import Choice, NotThisWay, Submission, WayLost, not_ended
 
 T = TypeVar("T")
 
@@ -82,6 +82,13 @@ class SocketWay:
             return Cancellation(CancelAnswer.CANCELLED, found)
         ours = (found.cancel_requested_at or 0) >= since
         return Cancellation(CancelAnswer.REQUESTED if ours else CancelAnswer.ALREADY_REQUESTED, found)
+
+    def retry(self, job: str) -> Job:
+        job_id = self._whole(job)
+        answer = self._of_job("POST", job_id, "/retry")
+        if answer.status == HTTPStatus.CONFLICT:
+            raise not_ended(self.get(job_id))
+        return _read(answer, reading.job, HTTPStatus.ACCEPTED)
 
     def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
         raise NotThisWay("REST cancels one job, whatever has become of it since it was listed")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from supervisor.answers import Cancellation, Overview, Page
+from supervisor.errors import JobNotEnded
 from supervisor.lifecycle import JobStatus
 from supervisor.store.records import Attempt, CancelAnswer, Job
 
@@ -56,6 +57,9 @@ class Way(Protocol):
 
     def cancel(self, job: str) -> Cancellation: ...
 
+    def retry(self, job: str) -> Job:
+        """Raises JobNotEnded."""
+
     def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]: ...
 
     def look(self, ids: Sequence[str]) -> tuple[list[Job], bool]:
@@ -76,3 +80,8 @@ def asked_again(second: Cancellation, since: int) -> Cancellation:
         return second
     before_it_began = job.status is JobStatus.CANCELLED and job.started_at is None
     return replace(second, answer=CancelAnswer.CANCELLED if before_it_began else CancelAnswer.REQUESTED)
+
+
+def not_ended(job: Job) -> JobNotEnded:
+    """In the words that both ways have for it."""
+    return JobNotEnded(f"job {job.id} has not ended: it is {job.status}, so there is nothing to retry")

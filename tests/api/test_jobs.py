@@ -11,8 +11,8 @@ from tests.api.server import JSON, HttpServer
 from tests.cli.commandline import ME, PlayedService
 
 FIELDS = (
-    "id type payload status priority attempt maxAttempts processInstanceId pid createdAt startedAt"
-    " completedAt cancelRequestedAt progress result errorMessage failureKind exitCode signal"
+    "id type payload status priority attempt maxAttempts crashes processInstanceId pid createdAt runAt"
+    " startedAt completedAt cancelRequestedAt progress result errorMessage failureKind exitCode signal"
 ).split()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -195,3 +195,24 @@ def test_a_submit_wakes_the_supervisor(server: HttpServer, service: PlayedServic
         server.submit()
         assert ear.recv(1) == b""
         path.unlink()
+
+
+def test_an_ended_job_is_pending_again_once_it_is_retried(server: HttpServer, service: PlayedService) -> None:
+    job = server.ask("POST", "/api/jobs", {"type": "EmailJob"}).json["id"]
+    early = server.ask("POST", f"/api/jobs/{job}/retry")
+    assert (early.status, early.json["detail"]) == (409, "The job has not ended: it is Pending.")
+    service.start(job)
+    assert server.ask("POST", f"/api/jobs/{job}/retry").status == 409
+    service.end(job, JobStatus.FAILED, failure_kind=FailureKind.RAISED, error_message="no", exit_code=1)
+    reply = server.ask("POST", f"/api/jobs/{job}/retry")
+    assert reply.status == 202
+    told = {name: reply.json[name] for name in ("id", "status", "attempt", "maxAttempts", "failureKind")}
+    assert told == {"id": job, "status": "Pending", "attempt": 1, "maxAttempts": 2, "failureKind": None}
+    assert server.get(f"/api/jobs/{job}").json == reply.json
+    service.start(job)
+    attempts = server.get(f"/api/jobs/{job}/attempts").json
+    assert [(each["number"], each["status"]) for each in attempts] == [(1, "Failed"), (2, None)]
+
+
+def test_a_job_that_is_not_there_cannot_be_retried(server: HttpServer) -> None:
+    assert server.ask("POST", f"/api/jobs/{NOBODY}/retry").status == 404

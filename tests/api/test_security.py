@@ -32,6 +32,7 @@ ROUTES = [
     ("GET", f"/api/jobs/{ID}/attempts"),
     ("GET", f"/api/jobs/{ID}/log"),
     ("DELETE", f"/api/jobs/{ID}/cancel"),
+    ("POST", f"/api/jobs/{ID}/retry"),
     ("GET", "/nope"),
     ("PUT", "/api/jobs"),
 ]

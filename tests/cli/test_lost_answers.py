@@ -47,6 +47,17 @@ def test_a_cancel_whose_answer_is_lost_is_not_taken_for_somebody_elses(
             assert client.cancel(running).answer is CancelAnswer.REQUESTED
 
 
+def test_a_retry_whose_answer_is_lost_is_not_taken_for_a_job_that_never_ended(
+    installation: Installation, straight: Client, tmp_path: Path
+) -> None:
+    job = straight.submit("EmailJob").id
+    straight.cancel(job)
+    with forgetful(installation, tmp_path, b"POST") as front, Client(front) as client:
+        assert isinstance(way_of(client), SocketWay)
+        assert client.retry(job).status is JobStatus.PENDING
+        assert isinstance(way_of(client), StoreWay)
+
+
 def test_a_question_whose_answer_is_lost_is_asked_the_other_way(
     installation: Installation, straight: Client, tmp_path: Path
 ) -> None:

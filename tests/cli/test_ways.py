@@ -88,6 +88,7 @@ def questions(*jobs: str) -> Iterator[Callable[[Client], Any]]:
         lambda client: client.submit("EmailJob", "x" * 2**20),
         lambda client: client.submit("EmailJob", priority=2**31),
         lambda client: client.submit("EmailJob", idempotency_key="a space"),
+        lambda client: client.retry("99999999-9999-4999-8999-999999999999"),
     ],
 )
 def test_both_ways_refuse_with_the_same_sentence(
@@ -122,6 +123,14 @@ def test_cancelling_tells_the_one_who_asked_first(
     time.sleep(0.002)  # the record has milliseconds
     for client in (through, straight):
         assert client.cancel(running).answer is CancelAnswer.ALREADY_REQUESTED
+
+
+def test_a_retry_is_the_same_both_ways(through: Client, straight: Client) -> None:
+    one, other = through.submit("EmailJob").id, through.submit("EmailJob").id
+    for job in (one, other):
+        through.cancel(job)
+    assert through.retry(one) == straight.get(one)
+    assert straight.retry(other) == through.get(other)
 
 
 def test_a_key_is_good_both_ways(through: Client, straight: Client) -> None:
