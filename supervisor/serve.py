@@ -5,7 +5,7 @@ import sys
 import uuid
 from functools import partial
 
-from supervisor import lifeline
+from supervisor import http_settings, lifeline
 from supervisor.assigning import minimal_environment
 from supervisor.clock import SystemClock
 from supervisor.errors import AsyncWorkerError
@@ -30,6 +30,7 @@ from workers.identity import Identity
 def serve() -> int:
     """Run until stopped: the exit code. Mistakes are one sentence on standard error."""
     try:
+        http_settings.check()
         _serve(Settings.from_environment())
     except AsyncWorkerError as error:
         sys.stderr.write(f"Error: {error}\n")

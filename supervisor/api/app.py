@@ -13,9 +13,9 @@ from supervisor.api import events, jobs, logs, metrics, pages, status
 from supervisor.api.context import Context
 from supervisor.api.gate import Gate
 from supervisor.api.problems import Problem, failure, invalid, response_to, unavailable
-from supervisor.api.settings import HttpSettings
 from supervisor.api.telling import Teller
 from supervisor.errors import StoreUnavailable
+from supervisor.http_settings import HttpSettings
 
 _QUIET: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 _ROUTES = {404: "There is nothing here.", 405: "This cannot be done here; see the Allow header."}

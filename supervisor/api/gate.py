@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from supervisor.addresses import Address
 from supervisor.api.problems import Problem, failure, response_to
-from supervisor.api.settings import Address
 from supervisor.api.telling import Teller
 
 LARGEST_BODY = 2 * 2**20

@@ -13,9 +13,9 @@ from supervisor.api.context import Context
 from supervisor.api.database import Database
 from supervisor.api.feed import Feed
 from supervisor.api.server import Server
-from supervisor.api.settings import HttpSettings
 from supervisor.api.sockets import NAME
 from supervisor.api.telling import Note, Teller
+from supervisor.http_settings import HttpSettings
 from supervisor.installed import installed_version
 
 

@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from supervisor.api.settings import HttpSettings
 from supervisor.api.sockets import listen_tcp, listen_unix
 from supervisor.api.telling import Note, Teller
 from supervisor.errors import AsyncWorkerError
+from supervisor.http_settings import HttpSettings
 from supervisor.journal import Journal
 from supervisor.settings import Settings
 

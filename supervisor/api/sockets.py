@@ -1,15 +1,14 @@
 """Where the server listens: `api.sock` in the state folder always, TCP where asked."""
 
 import errno
-import ipaddress
 import os
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from supervisor.api.settings import Address
-from supervisor.errors import AsyncWorkerError, InvalidConfiguration, StoreUnavailable
+from supervisor.addresses import Address
+from supervisor.errors import AsyncWorkerError, StoreUnavailable
 
 NAME = "api.sock"
 BACKLOG = 256
@@ -53,20 +52,14 @@ def _unlink(name: str, folder: int) -> None:
 
 
 def listen_tcp(address: Address, *, with_token: bool) -> list[socket.socket]:
-    """A socket for each address that the host stands for; localhost often stands for two.
+    """A socket for each address that the host stands for.
 
-    Raises InvalidConfiguration where other machines could reach it and there is no token, AddressInUse
-    where it cannot be had.
+    Raises as Address.places does, and AddressInUse where it cannot be had.
     """
-    found = _resolve(address)
-    if not with_token and not all(ipaddress.ip_address(ip).is_loopback for _, ip in found):
-        raise InvalidConfiguration(
-            f"{address} can be reached from other machines, so it needs a token: --token-file FILE"
-        )
     listeners: list[socket.socket] = []
     refused: OSError | None = None
     port = address.port
-    for family, ip in found:
+    for family, ip in address.places(with_token=with_token):
         try:
             listeners.append(_listen(family, ip, port))
         except OSError as error:
@@ -80,15 +73,6 @@ def listen_tcp(address: Address, *, with_token: bool) -> list[socket.socket]:
         reason = "no such address" if refused is None else refused.strerror
         raise AddressInUse(f"http cannot listen on {address}: {reason}")
     return listeners
-
-
-def _resolve(address: Address) -> list[tuple[socket.AddressFamily, str]]:
-    try:
-        found = socket.getaddrinfo(address.host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        raise InvalidConfiguration(f"the host of {address} is not known: {error}") from error
-    wanted = (socket.AF_INET, socket.AF_INET6)
-    return [*dict.fromkeys((family, str(at[0])) for family, *_, at in found if family in wanted)]
 
 
 def _listen(family: socket.AddressFamily, ip: str, port: int) -> socket.socket:

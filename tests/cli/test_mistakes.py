@@ -174,3 +174,18 @@ def test_text_that_is_no_unicode_is_shown_and_not_stumbled_over(
 ) -> None:
     answer = installation.run("submit", os.fsdecode(b"\xff"))
     assert (answer.code, "Traceback" in answer.err) == (2, False)
+
+
+@pytest.mark.parametrize(
+    "words, hint",
+    [
+        (("--http", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines, so it needs a token"),
+        (("--http", "nonsense"), "the address 'nonsense' is not HOST:PORT"),
+        (("--no-http", "--token-file", "none"), "cannot be read: No such file"),
+    ],
+)
+def test_serve_refuses_what_http_cannot_run_with_before_anything_is_started(
+    installation: Installation, words: tuple[str, ...], hint: str
+) -> None:
+    assert hint in sentence(installation.run("serve", *words), 2)
+    assert not installation.state_dir.exists()

@@ -1,44 +1,22 @@
-"""What the http server runs with: environment variables, as the supervisor's own settings come."""
+"""What the http server runs with: environment variables, as the supervisor's own settings come.
+
+Its supervisor reads them first, so that a mistake is told before anything is started. Nothing here knows a
+web framework: that is a second of imports, which the supervisor has no use for.
+"""
 
 import os
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from supervisor.addresses import Address, UnknownHost
 from supervisor.errors import InvalidConfiguration
 from supervisor.settings import Locations, LogFormat, Settings
 
 _LONGEST_TOKEN_FILE = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where TCP is listened on, as the user wrote it."""
-
-    host: str
-    """A name, or an address without brackets."""
-    port: int
-    """0: any that is free."""
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """HOST:PORT; a host with colons stands in brackets."""
-        host, colon, port = text.rpartition(":")
-        if host.startswith("[") and host.endswith("]"):
-            host = host[1:-1]
-        elif ":" in host:
-            colon = ""
-        good = colon and host and port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536
-        if not good or not host.isascii() or any(character in host for character in " /@[]"):
-            raise InvalidConfiguration(
-                f"the address {text!r} is not HOST:PORT, such as 127.0.0.1:5000 or [::1]:5000"
-            )
-        return cls(host.lower(), int(port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +44,23 @@ class HttpSettings:
         )
 
 
+def check(environ: Mapping[str, str] = os.environ) -> None:
+    """Raises InvalidConfiguration for what no later attempt of the http server can put right.
+
+    A port in use and a name that nobody knows are left to it: the one may be free soon, the other known.
+    """
+    settings = HttpSettings.from_environment(lambda _: None, environ)
+    if settings.address is not None and settings.token is None:
+        with suppress(UnknownHost):
+            settings.address.places(with_token=False)
+
+
 def read_token(path: Path, exposed: Callable[[Path], None]) -> str:
-    """One line of visible ASCII. Raises InvalidConfiguration."""
+    """One word of visible ASCII. Raises InvalidConfiguration."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
-            content = file.read(_LONGEST_TOKEN_FILE)
+            content = file.read(_LONGEST_TOKEN_FILE) or b""
     except OSError as error:
         raise InvalidConfiguration(f"the token file {path} cannot be read: {error.strerror}") from error
     if stat.S_IMODE(mode) & 0o077:
@@ -80,3 +69,8 @@ def read_token(path: Path, exposed: Callable[[Path], None]) -> str:
     if not token or not all(0x21 <= byte <= 0x7E for byte in token):
         raise InvalidConfiguration(f"the token file {path} must hold one word of visible ASCII characters")
     return token.decode("ascii")
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opening a named pipe waits, otherwise, until somebody writes there."""
+    return os.open(path, flags | os.O_NONBLOCK)
