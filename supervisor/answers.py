@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from supervisor.lifecycle import JobStatus
 from supervisor.store.records import CancelAnswer, Job, Supervisor
 
+CANCEL_HEADER = "AsyncWorker-Cancel"
+"""Of the answer to DELETE /api/jobs/{id}/cancel: the CancelAnswer, where the status alone leaves two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -242,7 +242,7 @@ class Client:
     def _ask(self, question: Callable[[Way], T], again: Callable[[Way], T] | None = None) -> T:
         """The answer; `again` asks for the same where it may have been done already."""
         if self._chosen is None:
-            self._chosen = through_the_socket(self.locations, self._clock) or self._straight(create=True)
+            self._chosen = through_the_socket(self.locations) or self._straight(create=True)
         try:
             return question(self._chosen)
         except (NotThisWay, WayLost) as reason:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Path
 
+from supervisor.answers import CANCEL_HEADER
 from supervisor.api import models
 from supervisor.api.problems import MEDIA_TYPE
 from supervisor.api.query import LARGEST_NUMBER
@@ -76,6 +77,17 @@ _BODY: dict[str, Any] = {
 _STATUSES: Sequence[str] = ["", *JobStatus]
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the job is from now on."}}
 
+
+def _cancel(*answers: str) -> dict[str, Any]:
+    return {
+        CANCEL_HEADER: {
+            "schema": {"type": "string", "enum": answers},
+            "description": "What this request came to; of several at once one alone is the first.",
+            "required": True,
+        }
+    }
+
+
 SUBMIT = _route(
     "jobs",
     {202: _json("Submitted: the job", models.Job, headers=_LOCATION)},
@@ -110,11 +122,16 @@ GET = _route("jobs", {200: _json("The job", models.Job)}, 404)
 CANCEL = _route(
     "jobs",
     {
-        200: _json("It was Pending and now is Cancelled", models.Job),
-        202: _json("It is InProgress and will be ended", models.Job),
+        200: _json("It was Pending and now is Cancelled", models.Job, headers=_cancel("cancelled")),
+        202: _json(
+            "It is InProgress and will be ended",
+            models.Job,
+            headers=_cancel("requested", "already_requested"),
+        ),
     },
     *(403, 404, 409),
 )
+CANCEL["responses"][409]["headers"] = _cancel("already_ended")
 RETRY = _route("jobs", {202: _json("It is Pending again", models.Job)}, 403, 404, 409)
 ATTEMPTS = _route("jobs", {200: _json("Oldest first", list[models.Attempt])}, 404)
 LOG = _route(

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from supervisor import representation
+from supervisor.answers import CANCEL_HEADER
 from supervisor.api import described
 from supervisor.api.body import Submission, submission
 from supervisor.api.context import Context, Shared
@@ -85,9 +86,10 @@ async def cancel(request: Request, shared: Shared, job_id: described.JobId) -> R
     """End a job: a Pending one at once; of one in progress, its supervisor is asked to end it."""
     Query(request).check()
     answer, job = await shared.writers.run(partial(_cancel, shared, job_id))
+    headers = {CANCEL_HEADER: answer.value}
     if answer is CancelAnswer.ALREADY_ENDED:
-        raise Problem(409, f"The job had ended already: it is {job.status}.")
-    return JobAnswer(job, 200 if answer is CancelAnswer.CANCELLED else 202)
+        raise Problem(409, f"The job had ended already: it is {job.status}.", headers=headers)
+    return JobAnswer(job, 200 if answer is CancelAnswer.CANCELLED else 202, headers)
 
 
 @router.post("/api/jobs/{id}/retry", **described.RETRY)

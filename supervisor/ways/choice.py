@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.clock import Clock
 from supervisor.settings import Locations
 from supervisor.ways.way import WayLost
 
@@ -19,9 +18,7 @@ AT_ONCE = 1.0
 SOCKET = "api.sock"
 
 
-def through_the_socket(
-    locations: Locations, clock: Clock, environ: Mapping[str, str] = os.environ
-) -> "SocketWay | None":
+def through_the_socket(locations: Locations, environ: Mapping[str, str] = os.environ) -> "SocketWay | None":
     """None where nobody answers, or somebody who serves another database. Raises nothing."""
     if not _is_there(locations.state_dir / SOCKET):
         return None
@@ -37,7 +34,7 @@ def through_the_socket(
         aside(f"{SOCKET} does not answer: {lost}")
         return None
     if answer.status == 200 and is_served(locations, answer.headers):
-        return SocketWay(exchange, clock)
+        return SocketWay(exchange)
     exchange.close()
     aside(f"{SOCKET} serves another database or other job types (status {answer.status})")
     return None

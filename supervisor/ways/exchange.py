@@ -33,6 +33,10 @@ class Answer:
         """Raises ValueError where it is something else."""
         return json.loads(self.body)
 
+    def header(self, name: str) -> str:
+        """Empty where there is none."""
+        return next((text for each, text in self.headers.items() if each.lower() == name.lower()), "")
+
 
 class Exchange:
     """With whoever listens on one socket. Nothing is opened before it is used."""

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from supervisor import reading
-from supervisor.answers import Cancellation, Overview, Page
-from supervisor.clock import Clock
+from supervisor.answers import CANCEL_HEADER, Cancellation, Overview, Page
 from supervisor.errors import AmbiguousJob, InvalidKey, UnknownJob, UnknownJobType
 from supervisor.lifecycle import JobStatus
 from supervisor.store.records import Attempt, CancelAnswer, Job
@@ -28,10 +27,8 @@ _SHORTEST_PREFIX = 4
 class SocketWay:
     """The service, asked by HTTP. What it refuses without a reason that we know, the store is to decide."""
 
-    def __init__(self, exchange: Exchange, clock: Clock) -> None:
-        """`clock`: the server's, which is this machine's."""
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._clock = clock
 
     def close(self) -> None:
         self._exchange.close()
@@ -73,15 +70,14 @@ class SocketWay:
 
     def cancel(self, job: str) -> Cancellation:
         job_id = self._whole(job)
-        since = self._clock.now()
         answer = self._of_job("DELETE", job_id, "/cancel")
         if answer.status == HTTPStatus.CONFLICT:
             return Cancellation(CancelAnswer.ALREADY_ENDED, self.get(job_id))
-        found = _read(answer, reading.job, HTTPStatus.OK, HTTPStatus.ACCEPTED)
-        if answer.status == HTTPStatus.OK:
-            return Cancellation(CancelAnswer.CANCELLED, found)
-        ours = (found.cancel_requested_at or 0) >= since
-        return Cancellation(CancelAnswer.REQUESTED if ours else CancelAnswer.ALREADY_REQUESTED, found)
+        return _read(
+            answer,
+            lambda document: Cancellation(CancelAnswer(answer.header(CANCEL_HEADER)), reading.job(document)),
+            *(HTTPStatus.OK, HTTPStatus.ACCEPTED),
+        )
 
     def retry(self, job: str) -> Job:
         job_id = self._whole(job)

@@ -117,16 +117,19 @@ def test_a_pending_job_is_cancelled_at_once_a_running_one_on_request_an_ended_on
     job_id = server.submit()["id"]
     pending = server.ask("DELETE", f"/api/jobs/{job_id}/cancel")
     assert (pending.status, pending.json["status"]) == (200, "Cancelled")
+    assert pending.headers["AsyncWorker-Cancel"] == "cancelled"
     ended = server.ask("DELETE", f"/api/jobs/{job_id}/cancel")
     assert ended.status == 409
     assert "Cancelled" in ended.problem["detail"]
+    assert ended.headers["AsyncWorker-Cancel"] == "already_ended"
 
     job_id = server.submit()["id"]
     service.start(job_id)
-    for _ in range(2):  # asking again is no mistake
+    for came_to in ("requested", "already_requested"):  # asking again is no mistake
         running = server.ask("DELETE", f"/api/jobs/{job_id}/cancel")
         assert (running.status, running.json["status"]) == (202, "InProgress")
         assert TIME.fullmatch(running.json["cancelRequestedAt"])
+        assert running.headers["AsyncWorker-Cancel"] == came_to
 
 
 def test_the_same_key_gives_the_same_job_and_another_request_with_it_is_refused(

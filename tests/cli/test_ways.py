@@ -3,8 +3,11 @@
 import json
 import signal
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +123,6 @@ def test_cancelling_tells_the_one_who_asked_first(
     assert through.cancel(pending).answer is CancelAnswer.CANCELLED
     assert through.cancel(pending).answer is CancelAnswer.ALREADY_ENDED
     assert through.cancel(running).answer is CancelAnswer.REQUESTED
-    time.sleep(0.002)  # the record has milliseconds
     for client in (through, straight):
         assert client.cancel(running).answer is CancelAnswer.ALREADY_REQUESTED
 
@@ -131,6 +133,25 @@ def test_a_retry_is_the_same_both_ways(through: Client, straight: Client) -> Non
         through.cancel(job)
     assert through.retry(one) == straight.get(one)
     assert straight.retry(other) == through.get(other)
+
+
+def test_of_many_who_cancel_at_one_instant_one_is_told_that_it_was_the_one(
+    installation: Installation, through: Client, service: PlayedService
+) -> None:
+    for _ in range(5):
+        running = through.submit("EmailJob").id
+        service.start(running)
+        together = threading.Barrier(8)
+
+        def cancel(job: str = running, together: threading.Barrier = together) -> CancelAnswer:
+            with Client(installation.state_dir, installation.config) as client:
+                assert isinstance(way_of(client), SocketWay)
+                together.wait(20)
+                return client.cancel(job).answer
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = Counter(each.result() for each in [threads.submit(cancel) for _ in range(8)])
+        assert answers == {CancelAnswer.REQUESTED: 1, CancelAnswer.ALREADY_REQUESTED: 7}
 
 
 def test_a_key_is_good_both_ways(through: Client, straight: Client) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from supervisor import representation
-from supervisor.clock import SystemClock
+from supervisor.answers import Cancellation
 from supervisor.errors import AmbiguousJob, InvalidKey, UnknownJob, UnknownJobType
 from supervisor.settings import Locations
 from supervisor.store.records import CancelAnswer
@@ -36,6 +36,7 @@ class Scripted(Exchange):
     def __init__(self, *answers: tuple[int, Any]) -> None:
         super().__init__(Path("nowhere"))
         self.answers = [*answers]
+        self.headers: dict[str, str] = {}
         self.asked: list[tuple[str, str, bytes | None, Mapping[str, str] | None]] = []
 
     def ask(
@@ -49,12 +50,14 @@ class Scripted(Exchange):
     ) -> Answer:
         self.asked.append((method, target, body, headers))
         status, document = self.answers.pop(0)
-        return Answer(status, {}, document if isinstance(document, bytes) else json.dumps(document).encode())
+        return Answer(
+            status, self.headers, document if isinstance(document, bytes) else json.dumps(document).encode()
+        )
 
 
 def way(*answers: tuple[int, Any]) -> tuple[SocketWay, Scripted]:
     scripted = Scripted(*answers)
-    return SocketWay(scripted, SystemClock()), scripted
+    return SocketWay(scripted), scripted
 
 
 def test_a_submission_is_one_post_with_a_key_of_its_own() -> None:
@@ -131,18 +134,27 @@ def test_what_cannot_be_an_id_is_not_even_asked_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "status, requested_at, answer",
+    "status, answer",
     [
-        (200, 0, CancelAnswer.CANCELLED),
-        (202, 4 * 10**12, CancelAnswer.REQUESTED),
-        (202, 1, CancelAnswer.ALREADY_REQUESTED),
+        (200, CancelAnswer.CANCELLED),
+        (202, CancelAnswer.REQUESTED),
+        (202, CancelAnswer.ALREADY_REQUESTED),
     ],
 )
-def test_a_cancel_is_ours_where_the_request_is_not_older(
-    status: int, requested_at: int, answer: CancelAnswer
+def test_what_a_cancel_came_to_is_what_the_server_says(status: int, answer: CancelAnswer) -> None:
+    asked, scripted = way((status, DOCUMENT))
+    scripted.headers = {"asyncworker-cancel": answer.value}
+    assert asked.cancel(JOB.id) == Cancellation(answer, JOB)
+
+
+@pytest.mark.parametrize("told", [{}, {"AsyncWorker-Cancel": "perhaps"}])
+def test_a_server_that_does_not_say_what_a_cancel_came_to_leaves_it_to_the_store(
+    told: dict[str, str],
 ) -> None:
-    document = representation.job(a_job(cancel_requested_at=requested_at))
-    assert way((status, document))[0].cancel(JOB.id).answer is answer
+    asked, scripted = way((202, DOCUMENT))
+    scripted.headers = told
+    with pytest.raises(NotThisWay):
+        asked.cancel(JOB.id)
 
 
 def test_a_cancel_too_late_says_what_the_job_is() -> None:
@@ -206,15 +218,14 @@ def locations(folder: Path, config: Path | None = None, database: Path | None = 
 
 
 def test_nobody_at_the_socket_or_no_socket_at_all_is_no_way(tmp_path: Path) -> None:
-    clock = SystemClock()
-    assert through_the_socket(locations(tmp_path / "missing"), clock, {}) is None
+    assert through_the_socket(locations(tmp_path / "missing"), {}) is None
     (tmp_path / "api.sock").write_text("a file")
-    assert through_the_socket(locations(tmp_path), clock, {}) is None
+    assert through_the_socket(locations(tmp_path), {}) is None
     (tmp_path / "api.sock").unlink()
     with listening(tmp_path):
         pass
     assert (tmp_path / "api.sock").is_socket()
-    assert through_the_socket(locations(tmp_path), clock, {}) is None
+    assert through_the_socket(locations(tmp_path), {}) is None
 
 
 def test_a_server_that_does_not_tell_its_files_serves_what_nobody_named(
