@@ -39,6 +39,8 @@ def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
             COOKIE: s.keeping.cookie,
         },
         nice=job_type.nice,
+        timeout=job_type.timeout,
+        grace=job_type.grace,
     )
 
 

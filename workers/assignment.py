@@ -25,6 +25,10 @@ class Assignment:
     """Made for this attempt, and removed after it."""
     environment: dict[str, str]
     nice: int
+    timeout: float | None
+    """Seconds after which the supervisor ends it."""
+    grace: float
+    """Seconds between SIGTERM and SIGKILL."""
 
     def to_frame(self) -> Frame:
         return asdict(self)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import workers
-from workers import command, containment, names, output, report
+from workers import command, containment, names, output, report, stacks
 from workers.assignment import Assignment
 from workers.context import JobCancelled, JobContext
 from workers.frames import BrokenStream, Decoder, Frame
@@ -73,6 +73,8 @@ def _run(job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Frame:
         if job.command is not None:
             reporter.say({"kind": "executing"})
             command.become(job.command, job.payload)
+        if stacks.arm(job.timeout, job.grace):
+            reporter.tell("watched")
         names.hide_main()
         handler = resolve(job.handler or "", job.import_paths)
     except JobCancelled as request:

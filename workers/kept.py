@@ -11,6 +11,7 @@ from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
 from workers.report import heard
+from workers.stacks import Stacks, due
 from workers.sweep import Sweep, sent
 from workers.termination import Termination
 from workers.trees import tree_of
@@ -58,6 +59,9 @@ class Kept:
         self._broken = False
         self._progress: Frame | None = None
         self._progress_from = float("-inf")
+        self._timeout: float | None = None
+        self._stacks: Stacks | None = None
+        """What is asked before it is killed; None where it runs no handler, or is to be killed at once."""
         self._last_word: Frame | None = None
 
     @property
@@ -72,6 +76,9 @@ class Kept:
         self.assigned = True
         self.grace = grace
         self.directory = directory
+        if job["handler"] is not None:
+            self._timeout = job["timeout"]
+            self._stacks = Stacks(self.identity, job["log"])
         self._unsent += encode(job)
         self.pass_on()
 
@@ -109,6 +116,8 @@ class Kept:
 
     def terminate(self, reason: str, grace: float, now: float) -> None:
         """SIGTERM (and SIGCONT, for what is stopped) to the tree; the kill follows at its deadline."""
+        if grace <= 0 and (self.termination or reason not in ("cancel", "timeout")):
+            self._stacks = None  # somebody is in a hurry
         if self.termination:
             self.termination.hurry(now, grace)
             return
@@ -123,6 +132,11 @@ class Kept:
     def kill_when_due(self, now: float) -> None:
         if self.termination is None or now < self._kill_due():
             return
+        if self._stacks:
+            self._next_kill = self._stacks.wait(self.termination, now)
+            if self._next_kill is not None:
+                return
+            self._stacks = None
         self._next_kill = now + self._kill_pause
         self._kill_pause = min(_KILL_AGAIN_AT_MOST, self._kill_pause * 2)
         self._sweep.step()
@@ -220,6 +234,10 @@ class Kept:
     def _note(self, frame: Frame, now: float) -> None:
         kind = frame["kind"]
         if kind == "begun":
+            return
+        if kind == "watched":
+            if self._stacks and self._timeout is not None:
+                self._stacks.watched(due(self._timeout, self.grace), now)
             return
         if kind == "progress":
             self._progress = frame

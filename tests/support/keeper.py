@@ -130,6 +130,8 @@ class TestKeeper:
             "private_directory": True,
             "environment": _environment() | {COOKIE: self.cookie},
             "nice": 0,
+            "timeout": None,
+            "grace": GRACE,
         }
         return Assignment(**values | other)
 
@@ -199,7 +201,7 @@ class RunningJob:
     @property
     def log(self) -> str:
         path = Path(self.job.log)
-        return path.read_text(errors="replace") if path.exists() else ""
+        return path.read_text(errors="replace") if path.is_file() else ""
 
     @property
     def directory(self) -> Path:

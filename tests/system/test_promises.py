@@ -277,6 +277,22 @@ def test_a_job_over_its_timeout_is_ended_whatever_it_ignores(service: Service) -
     check(service, [job.id for job in jobs], LIMITS)
 
 
+@pytest.mark.parametrize("handler", ["stubborn", "deaf"])
+def test_within_timeout_grace_and_a_second_a_hanging_job_has_ended_and_its_log_says_where(
+    make_service: MakeService, handler: str
+) -> None:
+    limits = {"timeout": "500ms", "grace": "300ms"}
+    service = make_service(types={"Hangs": {"handler": f"chores:{handler}", **limits}})
+    service.serve().ready()
+    (job,) = service.all_ended([service.client.submit("Hangs", A_LONG_TIME)])
+    assert (job.status, job.failure_kind, job.signal) == (JobStatus.FAILED, "timed_out", signal.SIGKILL)
+    assert job.completed_at is not None
+    assert job.started_at is not None
+    noise = 5.0  # the law is without it
+    assert 0.8 <= (job.completed_at - job.started_at) / 1000 < 0.8 + 1.0 + noise
+    assert f"in {handler}\n" in service.client.log_path(job.id).read_text()
+
+
 def test_of_a_hundred_jobs_that_are_cancelled_as_they_end_each_has_one_outcome_and_the_answer_fits(
     service: Service,
 ) -> None:

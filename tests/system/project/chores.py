@@ -73,6 +73,12 @@ def stubborn(payload: Any, job: JobContext) -> int:
     return os.getpid()
 
 
+def deaf(payload: Any, job: JobContext) -> int:
+    """Let no signal in."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    return stubborn(payload, job)
+
+
 def tidy(payload: Any, job: JobContext) -> int:
     """When it is cancelled, clean up for `payload` seconds."""
     note(job, "start")
