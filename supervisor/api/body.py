@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -14,6 +13,7 @@ from supervisor.api.problems import Problem, invalid, unavailable
 from supervisor.client import PRIORITIES
 from supervisor.errors import InvalidPayload
 from supervisor.payload import to_text
+from supervisor.store.submitting import Wanted
 
 SECONDS = 10.0
 DEEPEST = 200
@@ -30,16 +30,6 @@ _JSON = re.compile(r'application/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?\Z',
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?(?:"|\Z)', re.DOTALL)
 _STEPS = dict(zip(b"[{]}", (1, 1, -1, -1), strict=True))
 _NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A job to be."""
-
-    type: str
-    payload: str
-    """Compact JSON text."""
-    priority: int | None
 
 
 class Bodies:
@@ -71,7 +61,7 @@ class Bodies:
         return b"".join(parts)
 
 
-def submission(body: bytes) -> Submission:
+def submission(body: bytes, key: str | None) -> Wanted:
     """What is asked for. Raises the Problem that says what is wrong with it, 400 or 413."""
     document = _parsed(body)
     if not isinstance(document, dict):
@@ -90,7 +80,7 @@ def submission(body: bytes) -> Submission:
     if errors:
         raise invalid(errors)
     try:
-        return Submission(str(kind), to_text(document.get("payload")), priority)
+        return Wanted(str(kind), to_text(document.get("payload")), priority, key)
     except InvalidPayload as error:
         # All else that can be wrong with it has been found by now.
         raise too_large() from error

@@ -3,7 +3,6 @@
 
 import math
 import re
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -15,15 +14,16 @@ from starlette.responses import Response, StreamingResponse
 from supervisor import representation
 from supervisor.answers import CANCEL_HEADER
 from supervisor.api import described
-from supervisor.api.body import Submission, submission
+from supervisor.api.body import submission
 from supervisor.api.context import Context, Shared
 from supervisor.api.problems import Problem, invalid, no_such_job
 from supervisor.api.query import LARGEST_NUMBER, Query
 from supervisor.api.rendering import Answer, JobAnswer, as_bytes, job_text
 from supervisor.client import LARGEST_PAGE_SIZE, PAGE_SIZE
+from supervisor.errors import InvalidKey
 from supervisor.jobtypes.records import JobType
 from supervisor.nudge import nudge
-from supervisor.store import Transaction, attempts, idempotency, jobs, listing
+from supervisor.store import Transaction, attempts, jobs, listing, submitting
 from supervisor.store.listing import Choice
 from supervisor.store.records import CancelAnswer, Job
 
@@ -125,35 +125,22 @@ def _found(tx: Transaction, job_id: str) -> Job:
 
 
 def _submit(shared: Context, body: bytes, key: str | None) -> Job:
-    wanted = submission(body)
-    digest = idempotency.digest_of(type=wanted.type, priority=wanted.priority, payload=wanted.payload)
+    wanted = submission(body, key)
     types = shared.types.or_503().types
-    with shared.database.write() as tx:
-        known = None if key is None else idempotency.find(tx, key)
-        if known is None:
-            if wanted.type not in types:
-                raise _unknown_type(wanted.type, [*types])
-            job = _insert(tx, wanted, types[wanted.type], shared.clock.now())
-            if key is not None:
-                idempotency.remember(tx, key=key, digest=digest, job=job)
-        elif known[1] != digest:
-            raise Problem(409, "This Idempotency-Key stands for a job that was asked for differently.")
-        else:
-            return known[0]
-    _nudge(shared)
+
+    def job_type(name: str) -> JobType:
+        if name not in types:
+            raise _unknown_type(name, [*types])
+        return types[name]
+
+    try:
+        with shared.database.write() as tx:
+            job, is_new = submitting.submit(tx, wanted, job_type=job_type, now=shared.clock.now())
+    except InvalidKey:
+        raise Problem(409, "This Idempotency-Key stands for a job that was asked for differently.") from None
+    if is_new:
+        _nudge(shared)
     return job
-
-
-def _insert(tx: Transaction, wanted: Submission, configured: JobType, now: int) -> Job:
-    return jobs.insert(
-        tx,
-        id=str(uuid.uuid4()),
-        type=wanted.type,
-        payload=wanted.payload,
-        priority=configured.priority if wanted.priority is None else wanted.priority,
-        max_attempts=configured.retries.max_attempts,
-        created_at=now,
-    )
 
 
 def _cancel(shared: Context, job_id: str) -> tuple[CancelAnswer, Job]:

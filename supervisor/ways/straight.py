@@ -2,19 +2,19 @@
 """Straight to the store: what is done while no service answers, and what its socket does not offer."""
 
 import math
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor.answers import Cancellation, Life, Overview, Page, slots_of
 from supervisor.clock import Clock
-from supervisor.errors import InvalidConfiguration, InvalidKey
+from supervisor.errors import InvalidConfiguration
 from supervisor.lifecycle import JobStatus
 from supervisor.liveness import Here, any_alive, is_alive
 from supervisor.nudge import nudge
 from supervisor.settings import Locations
-from supervisor.store import Store, Transaction, attempts, idempotency, jobs, open_store, supervisors, tallies
+from supervisor.store import Store, Transaction, attempts, jobs, open_store, submitting, supervisors, tallies
 from supervisor.store.records import Attempt, Job
+from supervisor.store.submitting import Wanted
 from supervisor.ways.typesfile import TypesFile
 from supervisor.ways.way import Choice, Submission, not_ended
 
@@ -39,27 +39,17 @@ class StoreWay:
             self._opened = None
 
     def submit(self, submission: Submission) -> Job:
-        if submission.key is not None:  # a type may be gone when its job is asked for again
+        wanted = Wanted(submission.type, submission.payload, submission.priority, submission.key)
+        if wanted.key is not None:  # a type may be gone when its job is asked for again
             with self._store().read() as tx:
-                if known := _known(tx, submission):
-                    return known
-        job_type = self._types.job_type(submission.type)
+                if known := submitting.already(tx, wanted):
+                    return _told(known)
+        configured = self._types.job_type(wanted.type)  # a file is not read while others wait to write
         with self._store().write() as tx:
-            if known := _known(tx, submission):
-                return known
-            job = jobs.insert(
-                tx,
-                id=str(uuid.uuid4()),
-                type=submission.type,
-                payload=submission.payload,
-                priority=job_type.priority if submission.priority is None else submission.priority,
-                max_attempts=job_type.retries.max_attempts,
-                created_at=self._clock.now(),
-            )
-            if submission.key is not None:
-                idempotency.remember(tx, key=submission.key, digest=_digest(submission), job=job)
-        nudge(self._locations.state_dir)
-        return job
+            job, is_new = submitting.submit(tx, wanted, job_type=lambda _: configured, now=self._clock.now())
+        if is_new:
+            nudge(self._locations.state_dir)
+        return _told(job)
 
     def get(self, job: str) -> Job:
         with self._store().read() as tx:
@@ -156,23 +146,6 @@ class StoreWay:
         except InvalidConfiguration as error:
             return {}, str(error)
         return {name: each.max_concurrency for name, each in types.items()}, None
-
-
-def _known(tx: Transaction, submission: Submission) -> Job | None:
-    """The job that the key stands for. Raises InvalidKey where another was asked for."""
-    found = None if submission.key is None else idempotency.find(tx, submission.key)
-    if found is None:
-        return None
-    job, digest = found
-    if digest != _digest(submission):
-        raise InvalidKey
-    return _told(job)
-
-
-def _digest(submission: Submission) -> str:
-    return idempotency.digest_of(
-        type=submission.type, priority=submission.priority, payload=submission.payload
-    )
 
 
 def _told(job: Job) -> Job:
