@@ -22,6 +22,10 @@ class InvalidPayload(AsyncWorkerError, ValueError):
     exit_code = 2
 
 
+class PayloadTooLarge(InvalidPayload):
+    """The payload is larger than 1 MiB of compact JSON."""
+
+
 class InvalidKey(AsyncWorkerError, ValueError):
     """This idempotency key stands for a job that was asked for differently."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from itertools import accumulate
 from typing import Any, NoReturn
 
 from starlette.requests import Request
@@ -11,13 +10,13 @@ from starlette.requests import Request
 from supervisor.api.gate import LARGEST_BODY, too_large
 from supervisor.api.problems import Problem, invalid, unavailable
 from supervisor.client import PRIORITIES
-from supervisor.errors import InvalidPayload
-from supervisor.payload import to_text
+from supervisor.errors import InvalidPayload, PayloadTooLarge
+from supervisor.payload import DEEPEST, is_deeper, to_text, twin
 from supervisor.store.submitting import Wanted
 
 SECONDS = 10.0
-DEEPEST = 200
-"""Levels of nesting: every reader of JSON has a limit, and a payload is read by several."""
+DEEPEST_BODY = DEEPEST + 1
+"""Levels of nesting: the payload's, and the object around it."""
 ALL_BODIES = 64 * 2**20
 """Bytes that the bodies of all requests may have in memory at a time."""
 
@@ -26,10 +25,6 @@ _MOST_NAMED = 20
 _LONGEST_NAME = 100
 
 _JSON = re.compile(r'application/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?\Z', re.IGNORECASE)
-# Possessive, and content with a string that never ends: whatever is sent, it is read once.
-_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?(?:"|\Z)', re.DOTALL)
-_STEPS = dict(zip(b"[{]}", (1, 1, -1, -1), strict=True))
-_NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
 
 
 class Bodies:
@@ -81,9 +76,10 @@ def submission(body: bytes, key: str | None) -> Wanted:
         raise invalid(errors)
     try:
         return Wanted(str(kind), to_text(document.get("payload")), priority, key)
-    except InvalidPayload as error:
-        # All else that can be wrong with it has been found by now.
+    except PayloadTooLarge as error:
         raise too_large() from error
+    except InvalidPayload as error:
+        raise invalid([("payload", str(error).removeprefix("the payload "))]) from error
 
 
 def _check_type(request: Request) -> None:
@@ -96,8 +92,9 @@ def _check_type(request: Request) -> None:
 def _parsed(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
-        _check_depth(body)
-        document = json.loads(
+        if is_deeper(body, DEEPEST_BODY):  # parsing needs a stack
+            raise invalid([("body", f"is nested more than {DEEPEST_BODY} levels deep")])
+        return json.loads(
             text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_twins
         )
     except UnicodeDecodeError:
@@ -107,33 +104,12 @@ def _parsed(body: bytes) -> Any:
         raise invalid([("body", f"is not JSON: {error.msg} at {place}")]) from None
     except (ValueError, RecursionError):  # ValueError: a number of more digits than Python converts
         raise invalid([("body", "has a number with too many digits")]) from None
-    if b"\\u" in body:
-        _check_surrogates(document)
-    return document
-
-
-def _check_depth(body: bytes) -> None:
-    """Before it is parsed, which needs a stack; whether brackets match is for the parser."""
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
-        return
-    brackets = _STRINGS.sub(b"", body).translate(None, _NO_BRACKETS)
-    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > DEEPEST:
-        raise invalid([("body", f"is nested more than {DEEPEST} levels deep")])
-
-
-def _check_surrogates(document: Any) -> None:
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise invalid([("body", "has half of a surrogate pair, which no text can hold")]) from None
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        for name, _ in pairs:
-            if found.pop(name, found) is found:
-                raise invalid([(_shown(name), "is given more than once")])
+        raise invalid([(_shown(twin(pairs)), "is given more than once")])
     return found
 
 

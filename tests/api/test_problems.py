@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.api.body import DEEPEST, submission
+from supervisor.api.body import submission
 from supervisor.api.problems import Problem
-from supervisor.payload import LIMIT
+from supervisor.errors import InvalidPayload
+from supervisor.payload import DEEPEST, LIMIT, to_text
 from tests.api.server import JSON, HttpServer
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -19,7 +20,7 @@ OK = b'{"type":"EmailJob","payload":%b}'
 
 def refusal(body: bytes) -> tuple[int, list[str]]:
     with pytest.raises(Problem) as caught:
-        submission(body)
+        submission(body, None)
     return caught.value.status, [field for field, _ in caught.value.errors]
 
 
@@ -48,8 +49,8 @@ def refusal(body: bytes) -> tuple[int, list[str]]:
         (OK % b"[-Infinity]", ["body"]),
         (OK % b"1e999", ["body"]),
         (OK % (b"9" * 5000), ["body"]),
-        (OK % b'"\\ud800"', ["body"]),
-        (OK % b'{"\\udfff":1}', ["body"]),
+        (OK % b'"\\ud800"', ["payload"]),
+        (OK % b'{"\\udfff":1}', ["payload"]),
         (OK % b'"\x01"', ["body"]),
         (OK % (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1)), ["body"]),
         (OK % (b"[" * 500_000 + b"]" * 500_000), ["body"]),
@@ -65,10 +66,10 @@ def test_a_body_with_a_mistake_is_refused_with_its_name(body: bytes, fields: lis
 
 
 def test_nesting_up_to_the_limit_and_brackets_in_strings_are_fine() -> None:
-    levels = b"[" * (DEEPEST - 1) + b"]" * (DEEPEST - 1)
-    assert submission(OK % levels).payload == levels.decode()
+    levels = b"[" * DEEPEST + b"]" * DEEPEST
+    assert submission(OK % levels, None).payload == levels.decode()
     text = json.dumps({"a": "[{" * 5000, "b": '"[\\'})
-    assert json.loads(submission(OK % text.encode()).payload) == json.loads(text)
+    assert json.loads(submission(OK % text.encode(), None).payload) == json.loads(text)
 
 
 @settings(max_examples=150, deadline=None)
@@ -85,14 +86,36 @@ def test_nesting_up_to_the_limit_and_brackets_in_strings_are_fine() -> None:
 def test_what_is_json_is_understood_as_what_it_says(payload: Any) -> None:
     for escaped in (True, False):
         text = json.dumps(payload, ensure_ascii=escaped)
-        assert json.loads(submission(OK % text.encode()).payload) == payload
+        assert json.loads(submission(OK % text.encode(), None).payload) == payload
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(
+        st.text('a\ud83d\ude00[{"\\') | st.floats() | st.integers(0, 400),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text("a\ud800", max_size=2), inner),
+    ),
+    st.sampled_from([0, 1, DEEPEST - 2, DEEPEST - 1, DEEPEST, DEEPEST + 1, 5 * DEEPEST]),
+)
+def test_what_is_refused_of_python_is_refused_over_http_and_nothing_else(payload: Any, depth: int) -> None:
+    for _ in range(depth):
+        payload = [payload]
+    try:
+        stored: str | None = to_text(payload)
+    except InvalidPayload:
+        stored = None
+    body = json.dumps({"type": "EmailJob", "payload": payload}).encode()
+    if stored is None:
+        assert refusal(body)[0] == 400
+    else:
+        assert submission(body, None).payload == stored
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200) | st.text('{}[]",:\\ue1 ', max_size=60).map(str.encode))
 def test_no_bytes_do_anything_but_succeed_or_be_refused(body: bytes) -> None:
     try:
-        submission(body)
+        submission(body, None)
     except Problem as problem:
         assert problem.status in (400, 413)  # noqa: PT017
 

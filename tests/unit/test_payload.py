@@ -1,10 +1,9 @@
-import json
 from typing import Any
 
 import pytest
 
 from supervisor.errors import InvalidPayload
-from supervisor.payload import LIMIT, from_text, to_text
+from supervisor.payload import DEEPEST, LIMIT, from_text, to_text
 
 
 @pytest.mark.parametrize(
@@ -18,10 +17,38 @@ def test_the_text_is_compact() -> None:
     assert to_text({"a": [1, 2], "ü": None}) == '{"a":[1,2],"ü":null}'
 
 
-def test_half_a_surrogate_pair_is_stored_as_text_that_every_database_takes() -> None:
-    text = to_text("\ud83d")
-    text.encode()
-    assert json.loads(text) == "\ud83d"
+@pytest.mark.parametrize("payload", ["\ud83d", ["a\udc00"], {"\ud83d": 1}])
+def test_half_a_surrogate_pair_is_refused(payload: Any) -> None:
+    with pytest.raises(InvalidPayload, match="half of a surrogate pair"):
+        to_text(payload)
+
+
+def test_two_halves_that_are_a_pair_are_the_character_that_they_stand_for() -> None:
+    assert to_text("\ud83d\ude00") == '"😀"'
+
+
+def test_an_escape_that_is_meant_as_text_is_text() -> None:
+    assert from_text(to_text("\\ud83d")) == "\\ud83d"
+
+
+def nested(levels: int) -> Any:
+    payload: Any = "[{" * 500  # brackets in a string are none
+    for level in range(levels):
+        payload = [payload, 0] if level % 2 else {"a": payload}
+    return payload
+
+
+def test_two_hundred_levels_are_taken_and_one_more_is_not() -> None:
+    assert from_text(to_text(nested(DEEPEST))) == nested(DEEPEST)
+    assert to_text([[]] * 1000)
+    for levels in (DEEPEST + 1, 900, 100_000):
+        with pytest.raises(InvalidPayload, match="nested more than 200 levels deep"):
+            to_text(nested(levels))
+
+
+def test_text_that_gives_a_name_twice_is_refused() -> None:
+    with pytest.raises(InvalidPayload, match="'b' more than once"):
+        from_text('{"a": {"b": 1, "c": 2, "b": 1}}')
 
 
 @pytest.mark.parametrize("payload", [float("nan"), float("inf"), -float("inf"), {1, 2}, b"bytes", object()])
