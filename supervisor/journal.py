@@ -53,6 +53,13 @@ class Event(Enum):
         "whether supervisor {owner} on {host} lives cannot be seen from here; left alone",
     )
     HTTP_ENDED = ("error", "the http server does not run ({why}); next in {pause:g} s, jobs are not affected")
+    HTTP_LISTENING = ("info", "http answers on {places}")
+    HTTP_STOPPED = ("info", "http stopped")
+    HTTP_FAILED = ("error", "{method} {route} failed: {error}")
+    HTTP_DATABASE_UNAVAILABLE = ("error", "http answers 503: {why}")
+    HTTP_DATABASE_BACK = ("info", "http: the database answers again")
+    HTTP_JOB_TYPES_UNREADABLE = ("warning", "http goes on with the job types it had: {why}")
+    HTTP_TOKEN_EXPOSED = ("warning", "others on this machine may read the token file {path}; chmod it to 600")
     DATABASE_UNAVAILABLE = (
         "error",
         "{why}; trying again in {pause:g} s, {waiting} outcomes wait to be recorded",

@@ -5,10 +5,11 @@ import threading
 from pathlib import Path
 
 from supervisor.api.problems import Problem, unavailable
-from supervisor.api.telling import Note, Teller
+from supervisor.api.telling import Teller
 from supervisor.errors import InvalidConfiguration
 from supervisor.jobtypes.load import load
 from supervisor.jobtypes.records import JobTypes
+from supervisor.journal import Event
 
 _Stamp = tuple[int, ...] | None
 
@@ -60,7 +61,7 @@ class Configured:
         except InvalidConfiguration as error:
             known, self._broken = self._broken, str(error)
             if known != self._broken:
-                self._teller.say(Note.HTTP_JOB_TYPES_UNREADABLE, why=error)
+                self._teller.say(Event.HTTP_JOB_TYPES_UNREADABLE, why=error)
 
     def _stamp(self) -> _Stamp:
         try:

@@ -14,9 +14,10 @@ from supervisor.api.database import Database
 from supervisor.api.feed import Feed
 from supervisor.api.server import Server
 from supervisor.api.sockets import NAME
-from supervisor.api.telling import Note, Teller
+from supervisor.api.telling import Teller
 from supervisor.http_settings import HttpSettings
 from supervisor.installed import installed_version
+from supervisor.journal import Event
 
 
 def run(
@@ -46,7 +47,7 @@ async def _run(
     places = [_url(each) for each in listeners if each.family != socket.AF_UNIX]
 
     def ready() -> None:
-        teller.say(Note.HTTP_LISTENING, places=", ".join([*places, NAME]))
+        teller.say(Event.HTTP_LISTENING, places=", ".join([*places, NAME]))
         if told is not None:
             with suppress(OSError):  # nobody waits any more
                 os.write(told, f"{' '.join(places)}\n".encode())

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from supervisor.api.sockets import listen_tcp, listen_unix
-from supervisor.api.telling import Note, Teller
+from supervisor.api.telling import Teller
 from supervisor.errors import AsyncWorkerError
 from supervisor.http_settings import HttpSettings
-from supervisor.journal import Journal
+from supervisor.journal import Event, Journal
 from supervisor.settings import Settings
 
 
@@ -18,7 +18,7 @@ def serve(arguments: Sequence[str]) -> int:
     given = _parse(arguments)
     try:
         teller = Teller(Journal(log_format=Settings.from_environment().log_format))
-        settings = HttpSettings.from_environment(lambda path: teller.say(Note.HTTP_TOKEN_EXPOSED, path=path))
+        settings = HttpSettings.from_environment(lambda path: teller.say(Event.HTTP_TOKEN_EXPOSED, path=path))
         tcp = (
             [] if settings.address is None else listen_tcp(settings.address, with_token=bool(settings.token))
         )
@@ -31,7 +31,7 @@ def serve(arguments: Sequence[str]) -> int:
     from supervisor.api.running import run  # noqa: PLC0415
 
     is_busy = run(settings, listeners, teller, given.parent_fd, given.ready_fd)
-    teller.say(Note.HTTP_STOPPED)
+    teller.say(Event.HTTP_STOPPED)
     if is_busy:  # in a thread that waits for the database's lock; what it has not committed is not done
         sys.stderr.flush()
         os._exit(0)
