@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 from supervisor.journal import Event
 from supervisor.supervision import Supervision
+from workers.pipes import pipe
 
 _SETTLED = 60.0
 """Seconds after which a death is not taken for one of a row."""
@@ -25,8 +26,8 @@ class FrontProcess:
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Start it. Raises OSError where that cannot be done now."""
         with ExitStack() as undo:
-            theirs, self._lifeline = _pipe(undo)
-            self._ready, told = _pipe(undo)
+            theirs, self._lifeline = pipe(undo)
+            self._ready, told = pipe(undo)
             arguments = ["--parent-fd", str(theirs), "--ready-fd", str(told)]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "supervisor.api", *arguments],
@@ -128,10 +129,3 @@ class Front:
         self._pause = 0.2 if settled else min(_LONGEST_PAUSE, max(0.2, self._pause * 2))
         self._start_at = now + self._pause
         s.journal.say(Event.HTTP_ENDED, why=why, pause=self._pause)
-
-
-def _pipe(undo: ExitStack) -> tuple[int, int]:
-    read, write = os.pipe()
-    undo.callback(os.close, read)
-    undo.callback(os.close, write)
-    return read, write

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, cast
 
 from workers import child, output
 from workers.identity import Identity
+from workers.pipes import pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ class Launched:
         with: without any, nothing could be called gone, and no descriptor would ever come back.
         """
         with contextlib.ExitStack() as undo:
-            gate_inside, self.gate = _pipe(undo)
-            self.report, report_inside = _pipe(undo)
+            gate_inside, self.gate = pipe(undo)
+            self.report, report_inside = pipe(undo)
             self._process = ChildProcess(gate_inside, report_inside, os.getpid())
             self._process.start()
             undo.callback(self._abandon)
@@ -136,10 +137,3 @@ class Launched:
         """It was forked and cannot be watched. Not reaped yet, so its pid is certainly still its own."""
         os.kill(self.pid, signal.SIGKILL)
         self._process.popen.poll(0)
-
-
-def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
-    read, write = os.pipe()
-    undo.callback(os.close, read)
-    undo.callback(os.close, write)
-    return read, write
