@@ -17,11 +17,15 @@ _LARGEST_RESULT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an attempt used, as the kernel counted it when the child was reaped (getrusage(2))."""
+    """What an attempt used, as the kernel counted it when each of its processes was reaped (getrusage(2)).
+
+    Of what was killed or outlived its child as well; not of those whose parent ignores SIGCHLD.
+    """
 
     user_seconds: float
     system_seconds: float
     max_rss_bytes: int
+    """Resident memory of the largest single process of its tree, at its peak; not their sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class End:
     leftovers: int
     termination: dict[str, Any] | None
     usage: Usage
+    oom_kills: int = 0
+    """Processes that the kernel's out-of-memory killer has ended while it ran, anywhere on the host."""
 
     @classmethod
     def from_frame(cls, frame: dict[str, Any]) -> Self:
@@ -75,6 +81,7 @@ class End:
             leftovers=frame["leftovers"],
             termination=frame["termination"],
             usage=Usage(frame["user_seconds"], frame["system_seconds"], frame["max_rss_bytes"]),
+            oom_kills=frame.get("oom_kills", 0),
         )
 
     @property
@@ -95,10 +102,20 @@ class End:
         return reason
 
     @property
+    def killed_by_us(self) -> bool:
+        """Whether the signal that ended it can be ours."""
+        sent = self.termination["signals"] if self.termination else []
+        return self.signal == signal.SIGKILL and any(each["signal"] == "SIGKILL" for each in sent)
+
+    @property
     def left_well(self) -> bool:
         """Exit code 0, or killed by us because its process would not end after its work had."""
         lingered = self.termination is not None and self.termination["reason"] == "lingered"
-        return self.exit_code == 0 or (lingered and self.signal is not None)
+        return (
+            self.exit_code == 0
+            or (lingered and self.signal is not None)
+            or (self.killed_by_us and self.ended_by_us is None)
+        )
 
 
 def decide(end: End, *, supervisor: str = "its supervisor") -> Outcome:
@@ -138,6 +155,14 @@ def _spoken(end: End) -> Outcome:
 def _signalled(end: End) -> Outcome:
     name = _name_of(end.signal or 0)
     return _failed(end, FailureKind.SIGNALLED, f"{name} killed it; AsyncWorker did not send it")
+
+
+def _out_of_memory(end: End) -> Outcome:
+    message = (
+        "SIGKILL (9) killed it; AsyncWorker did not send it. The kernel's out-of-memory killer has ended a"
+        " process of this host while it ran, most likely this one"
+    )
+    return _failed(end, FailureKind.OUT_OF_MEMORY, message)
 
 
 def _left(end: End) -> Outcome:
@@ -201,6 +226,7 @@ _CASES: tuple[tuple[Callable[[End], bool], Callable[[End], Outcome]], ...] = (
         lambda end: end.ended_by_us == "timeout",
         lambda end: _failed(end, FailureKind.TIMED_OUT, "it ran longer than its timeout"),
     ),
+    (lambda end: end.signal == signal.SIGKILL and not end.left_well and end.oom_kills > 0, _out_of_memory),
     (lambda end: end.signal is not None and not end.left_well, _signalled),
     (lambda end: end.said in ("not_started", "bad_result", "raised"), _spoken),
     (lambda end: end.said == "left", _left),

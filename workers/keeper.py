@@ -127,6 +127,7 @@ class Keeper:
         loaded, refused = preload(targets, import_paths, limit)
         _take_signals()  # the user's modules may have set some at import
         self._strays.end(self._own(), time.monotonic())
+        self._strays.take_dead()  # what a trial left is no job's
         self._link.send({"op": "ready", "pid": os.getpid(), "preloaded": loaded, "refused": refused})
 
     def _start(self, child: int) -> None:
@@ -211,12 +212,9 @@ class Keeper:
                 self._selector.unregister(kept.launched.report)
 
     def _reap(self, kept: Kept) -> None:
-        kept.reaped = kept.launched.reap()
-        if kept.reaped is None:
+        if not kept.reap(time.monotonic()):
             return
         self._pause = _LOOK_AGAIN
-        kept.reaped_at = time.monotonic()
-        kept.hear_the_rest(kept.reaped_at)
         for fd in (kept.launched.pidfd, kept.launched.report, kept.launched.gate):
             with contextlib.suppress(KeyError):  # unregistered already, or never registered
                 self._selector.unregister(fd)
@@ -232,12 +230,25 @@ class Keeper:
             known = {process for kept in ended for process in kept.killed}
             last = max(ended, key=lambda kept: kept.reaped_at)
             last.leftovers |= self._strays.end(self._own(), now) - known
+        self._charge(ended)
         for kept in ended:
             kept.strays = self._strays.possibly_of(kept.reaped_at)
             if kept.strays:
                 kept.killing(now)
             else:
                 self._finish(kept, now)
+
+    def _charge(self, ended: list[Kept]) -> None:
+        """Add what the dead have used to the attempt that left them.
+
+        They were killed as its own, or are of its session; else the job that ended last is the likeliest.
+        """
+        last = max(ended, key=lambda kept: kept.reaped_at)
+        for dead in self._strays.take_dead():
+            of = (
+                k for k in self._children.values() if dead.who in k.killed or dead.session == k.launched.pid
+            )
+            next(of, last).usage.add(dead.usage)
 
     def _finish(self, kept: Kept, now: float) -> None:
         del self._children[kept.number]

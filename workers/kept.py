@@ -5,16 +5,19 @@ import os
 import signal
 import sys
 import termios
+from dataclasses import asdict
 from typing import Any
 
 from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
+from workers.oom import oom_kills
 from workers.report import heard
 from workers.stacks import Stacks, due
 from workers.sweep import Sweep, sent
 from workers.termination import Termination
 from workers.trees import tree_of
+from workers.usage import Usage
 
 _CHUNK = 64 * 1024
 """Bytes of a report taken in one turn: a child that floods its pipe must not starve the others."""
@@ -42,6 +45,8 @@ class Kept:
         self.termination: Termination | None = None
         self.reaped: Reaped | None = None
         self.reaped_at = 0.0
+        self.usage = Usage()
+        """Of everything of it that was reaped so far."""
         self.strays: set[Identity] = set()
         """What it may have left behind, while that is being ended."""
         self.leftovers: set[Identity] = set()
@@ -59,6 +64,7 @@ class Kept:
         self._broken = False
         self._progress: Frame | None = None
         self._progress_from = float("-inf")
+        self._oom_kills_before = self._oom_kills = 0
         self._timeout: float | None = None
         self._stacks: Stacks | None = None
         """What is asked before it is killed; None where it runs no handler, or is to be killed at once."""
@@ -76,6 +82,7 @@ class Kept:
         self.assigned = True
         self.grace = grace
         self.directory = directory
+        self._oom_kills_before = self._oom_kills = oom_kills()
         if job["handler"] is not None:
             self._timeout = job["timeout"]
             self._stacks = Stacks(self.identity, job["log"])
@@ -105,7 +112,19 @@ class Kept:
         self._take(data, now)
         return bool(data)
 
-    def hear_the_rest(self, now: float) -> None:
+    def reap(self, now: float) -> bool:
+        """Collect it, and what the kernel knows of it, if it has ended."""
+        self.reaped = self.launched.reap()
+        if self.reaped is None:
+            return False
+        self.reaped_at = now
+        self.usage.add(self.reaped.usage)
+        if self.assigned:
+            self._oom_kills = oom_kills()
+        self._hear_the_rest(now)
+        return True
+
+    def _hear_the_rest(self, now: float) -> None:
         """What it had said when it ended, and no more: what it left behind may hold the pipe and write on."""
         waiting = fcntl.ioctl(self.launched.report, termios.FIONREAD, bytes(4))
         rest = int.from_bytes(waiting, sys.byteorder)
@@ -197,7 +216,6 @@ class Kept:
         A job that was written to the gate and not taken counts as never assigned: none of its code ran.
         """
         assert self.reaped is not None
-        usage = self.reaped.usage
         leftovers = len(self.leftovers)
         if self.termination:
             self.termination.killed += leftovers
@@ -210,9 +228,8 @@ class Kept:
             "termination": self.termination.to_record(now)
             if self.termination and self.termination.signals
             else None,
-            "user_seconds": usage.ru_utime,
-            "system_seconds": usage.ru_stime,
-            "max_rss_bytes": usage.ru_maxrss * 1024,
+            "oom_kills": max(0, self._oom_kills - self._oom_kills_before),
+            **asdict(self.usage),
         }
 
     def _kill_due(self) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from workers.identity import Identity
 from workers.sweep import Sweep
-from workers.trees import adopted, tree_of
+from workers.trees import Dead, adopted, tree_of
 
 _UNHEARD = 1.0
 """Seconds for which a child may have been dead before it is reaped: far more than a turn takes."""
@@ -19,13 +19,14 @@ class Strays:
 
     def __init__(self) -> None:
         self._since: dict[Identity, float] = {}
+        self._dead: list[Dead] = []
 
     def __bool__(self) -> bool:
         return bool(self._since)
 
     def look(self, known: set[int], now: float) -> None:
         """See what is there; `known` are our own children."""
-        self._since = {stray: self._since.get(stray, now) for stray in adopted(known)}
+        self._since = {stray: self._since.get(stray, now) for stray in self._adopted(known)}
 
     def possibly_of(self, ended: float) -> set[Identity]:
         """Those that a job may have left whose child was reaped then."""
@@ -33,12 +34,19 @@ class Strays:
 
     def end(self, known: set[int], now: float) -> set[Identity]:
         """Stop and kill all of them and what is below them: what was killed. Then look again."""
-        sweep = Sweep(lambda: _trees(known))
+        sweep = Sweep(lambda: self._trees(known))
         sweep.step()
         self.look(known, now)
         return sweep.killed
 
+    def take_dead(self) -> list[Dead]:
+        """Those that were reaped since the last time."""
+        dead, self._dead = self._dead, []
+        return dead
 
-def _trees(known: set[int]) -> Iterator[Identity]:
-    for root in adopted(known):
-        yield from tree_of(root)
+    def _adopted(self, known: set[int]) -> list[Identity]:
+        return adopted(known, self._dead.append)
+
+    def _trees(self, known: set[int]) -> Iterator[Identity]:
+        for root in self._adopted(known):
+            yield from tree_of(root)

@@ -1,10 +1,12 @@
 """Which processes belong together: descendants, strays, and what a dead owner left behind."""
 
 import os
+import resource
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -94,8 +96,17 @@ def left_by(owner: str, roots: Iterable[Identity], silent: float | None = None) 
             yield identity
 
 
-def adopted(known: set[int]) -> list[Identity]:
-    """Processes that became ours because their parent died; dead ones are reaped here.
+class Dead(NamedTuple):
+    """A process that became ours and was reaped."""
+
+    who: Identity
+    session: int
+    usage: resource.struct_rusage
+    """Its own, and that of the children that it had waited for."""
+
+
+def adopted(known: set[int], note: Callable[[Dead], None] = lambda _: None) -> list[Identity]:
+    """Processes that became ours because their parent died; dead ones are reaped here, and noted.
 
     Empty only when there is none. One that has died since it was listed may have left its children to
     us after the list was made, so then it is made again; where they are faster than we are, the dead
@@ -108,7 +119,7 @@ def adopted(known: set[int]) -> list[Identity]:
         for pid in children_of(os.getpid()):
             identity = None if pid in known else Identity.of(pid)
             if identity:
-                (dead if _reaped(pid) else alive).append(identity)
+                (dead if _reaped(identity, note) else alive).append(identity)
         if alive or not dead:
             return alive
     return dead
@@ -163,8 +174,12 @@ def _ticks_before(seconds: float | None) -> float:
     return (time.clock_gettime(time.CLOCK_BOOTTIME) - seconds) * os.sysconf("SC_CLK_TCK")
 
 
-def _reaped(pid: int) -> bool:
+def _reaped(process: Identity, note: Callable[[Dead], None]) -> bool:
+    sight = sight_of(process.pid)  # a zombie's session is known until it is reaped
     try:
-        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+        pid, _, usage = os.wait4(process.pid, os.WNOHANG)
     except ChildProcessError:
         return True
+    if pid and sight:
+        note(Dead(process, sight.session, usage))
+    return pid != 0

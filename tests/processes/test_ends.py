@@ -1,13 +1,18 @@
 """Every way in which a job's process can end, and what is recorded of it."""
 
+import contextlib
+import itertools
+import json
 import os
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from supervisor.lifecycle import FailureKind, JobStatus
+from tests.support.cgroups import group_of
 from tests.support.keeper import Ended, TestKeeper
 
 COMPLETED = JobStatus.COMPLETED
@@ -280,6 +285,9 @@ def check(ended: Ended, way: Way) -> None:
     assert len(outcome.error_message or "") < 9000
     assert len(outcome.traceback or "") < 66_000
     assert ended.frame["leftovers"] == 0
+    assert outcome.termination is None
+    assert outcome.usage is not None
+    assert outcome.usage.max_rss_bytes > 1 << 20
     for text in (outcome.error_message, outcome.traceback, outcome.result):
         (text or "").encode()
 
@@ -345,6 +353,63 @@ def test_atexit_functions_run(keeper: TestKeeper) -> None:
 
 def test_the_traceback_of_a_crash_is_in_the_log(keeper: TestKeeper) -> None:
     assert "in handler" in keeper.run("import ctypes\ndef handler(payload): ctypes.string_at(0)").ended().log
+
+
+EATS = """
+import os, time
+def eat():
+    eaten = []
+    while True:
+        eaten.append(b"x" * (4 << 20))
+def handler(go):
+    while not os.path.exists(go):
+        time.sleep(0.01)
+    {body}
+"""
+LIMIT = 64 << 20
+
+
+def run_in_little_memory(keeper: TestKeeper, folder: Path, body: str) -> Ended:
+    """In a control group with a limit, so that the host is in no danger."""
+    with group_of("memory") as group:
+        (group / "memory.limit_in_bytes").write_text(str(LIMIT))
+        with contextlib.suppress(OSError):  # no swap accounting
+            (group / "memory.memsw.limit_in_bytes").write_text(str(LIMIT))
+        job = keeper.run(EATS.format(body=body), payload=json.dumps(str(folder / "go")))
+        (group / "cgroup.procs").write_text(str(job.who.pid))
+        (folder / "go").touch()
+        return job.ended()
+
+
+def test_the_kernels_out_of_memory_killer_is_recognised(keeper: TestKeeper, tmp_path: Path) -> None:
+    ended = run_in_little_memory(keeper, tmp_path, "eat()")
+    outcome = ended.outcome
+    assert (outcome.status, outcome.failure_kind) == (JobStatus.FAILED, FailureKind.OUT_OF_MEMORY)
+    assert (outcome.exit_code, outcome.signal, outcome.termination) == (None, 9, None)
+    assert "most likely this one" in (outcome.error_message or "")
+    assert ended.frame["oom_kills"] >= 1
+    assert outcome.usage is not None
+    assert LIMIT // 2 < outcome.usage.max_rss_bytes < 2 * LIMIT
+
+
+def test_a_job_that_outlives_such_a_kill_says_itself_how_it_ended(keeper: TestKeeper, tmp_path: Path) -> None:
+    body = "pid = os.fork()\n    if pid == 0: eat()\n    return os.waitstatus_to_exitcode(os.wait()[1])"
+    ended = run_in_little_memory(keeper, tmp_path, body)
+    assert (ended.value, ended.frame["oom_kills"] >= 1) == (-9, True)
+
+
+ELSEWHERE = {
+    FailureKind.OUT_OF_MEMORY: "above",
+    FailureKind.TIMED_OUT: "test_handlers.py, test_stubborn.py, test_stacks.py",
+    FailureKind.OWNER_DIED: "tests/system/test_crashes.py",
+    FailureKind.HOST_REBOOTED: "tests/system/test_promises.py",
+    FailureKind.KEEPER_DIED: "tests/system/test_crashes.py",
+}
+
+
+def test_every_failure_kind_has_a_real_death() -> None:
+    ways = itertools.chain(*(table.values() for table in (RETURNS, RAISES, LEAVES, SIGNALS, PIPES, IMPORTS)))
+    assert {way.kind for way in ways if way.kind} | ELSEWHERE.keys() == set(FailureKind)
 
 
 def test_a_copy_that_the_handler_forked_does_not_speak_for_the_job(keeper: TestKeeper) -> None:
@@ -452,4 +517,4 @@ def test_usage_is_what_the_kernel_counted(keeper: TestKeeper) -> None:
     usage = keeper.run("def handler(payload): x = b'x' * (64 << 20); sum(range(10**6))").ended().outcome.usage
     assert usage is not None
     assert usage.max_rss_bytes > 64 << 20
-    assert 0 < usage.user_seconds < 30
+    assert 0 < usage.user_seconds + usage.system_seconds < 30  # which of both is decided by few ticks

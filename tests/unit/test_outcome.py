@@ -44,6 +44,11 @@ def outcome(status: int = 0, report: dict[str, Any] | None = None, **other: Any)
     return decide(End.from_frame(json.loads(json.dumps(frame | other))))
 
 
+KILL: dict[str, Any] = {
+    "termination": KILLED | {"signals": [{"signal": "SIGTERM"}, {"signal": "SIGKILL"}], "killed": 1}
+}
+"""A cancel that the handler had not heard of when it was over; its process lingered."""
+
 RETURNED = {"kind": "returned", "result": "[1]", "interrupted": False}
 RAISED = {"kind": "raised", "message": "ValueError: x", "traceback": "t", "interrupted": False}
 INTERRUPTED = RAISED | {"interrupted": True}
@@ -83,6 +88,24 @@ ROWS: dict[str, tuple[Outcome, JobStatus | FailureKind]] = {
     "bad result": (outcome(EXIT(1), {"kind": "bad_result", "message": "m"}), FailureKind.BAD_RESULT),
     "not started": (outcome(EXIT(1), {"kind": "not_started", "message": "m"}), FailureKind.NOT_STARTED),
     "left": (outcome(0, LEFT), FailureKind.EXITED),
+    "SIGKILL, and somebody was killed for memory": (
+        outcome(SIGNAL(9), oom_kills=1),
+        FailureKind.OUT_OF_MEMORY,
+    ),
+    "a command, likewise": (outcome(SIGNAL(9), EXECUTING, oom_kills=2), FailureKind.OUT_OF_MEMORY),
+    "another signal, likewise": (outcome(SIGNAL(11), oom_kills=1), FailureKind.SIGNALLED),
+    "raised, likewise": (outcome(EXIT(1), RAISED, oom_kills=1), FailureKind.RAISED),
+    "cancelled, likewise": (outcome(SIGNAL(9), ended_by="cancel", oom_kills=1), JobStatus.CANCELLED),
+    "lingered, likewise": (
+        outcome(SIGNAL(9), RETURNED, ended_by="lingered", oom_kills=1),
+        JobStatus.COMPLETED,
+    ),
+    "returned, and killed after the cancel": (outcome(SIGNAL(9), RETURNED, **KILL), JobStatus.COMPLETED),
+    "raised, and killed after the cancel": (outcome(SIGNAL(9), RAISED, **KILL), FailureKind.RAISED),
+    "returned, and killed by another before": (
+        outcome(SIGNAL(9), RETURNED, ended_by="cancel"),
+        FailureKind.SIGNALLED,
+    ),
     "left, cancelled": (outcome(0, LEFT | {"interrupted": True}, ended_by="cancel"), JobStatus.CANCELLED),
     "command, 0": (outcome(0, EXECUTING), JobStatus.COMPLETED),
     "command, 3": (outcome(EXIT(3), EXECUTING), FailureKind.EXITED),
