@@ -8,6 +8,7 @@ from supervisor.jobtypes.records import JobType
 from supervisor.store.records import Job
 from supervisor.supervision import Supervision
 from workers.assignment import Assignment
+from workers.confinement import Confinement
 from workers.trees import COOKIE
 
 _MINIMAL = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
@@ -41,7 +42,13 @@ def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
         nice=job_type.nice,
         timeout=job_type.timeout,
         grace=job_type.grace,
+        confinement=confinement(job_type),
     )
+
+
+def confinement(job_type: JobType) -> Confinement:
+    """What the kernel is to keep it from."""
+    return Confinement(no_new_privileges=job_type.sandbox.no_new_privileges)
 
 
 def environment(job_type: JobType, ours: Mapping[str, str]) -> dict[str, str]:

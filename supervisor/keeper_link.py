@@ -19,12 +19,13 @@ class KeeperLink:
         self.number = number
         self.cookie = f"{owner}:{number}"
         """Marks everything that this keeper starts, so that what it leaves can be found."""
+        mark = f"{COOKIE}={self.cookie}"
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 # Its own session: a Ctrl-C in our terminal is ours to act on.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "workers.keeper", str(theirs.fileno()), str(lifeline)],
+                    [sys.executable, "-P", "-m", "workers.keeper", str(theirs.fileno()), str(lifeline), mark],
                     pass_fds=[theirs.fileno(), lifeline],
                     stdin=subprocess.DEVNULL,
                     env={**environment, COOKIE: self.cookie},

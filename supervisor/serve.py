@@ -24,11 +24,13 @@ from supervisor.store import open_store
 from supervisor.supervision import Supervision
 from supervisor.wakeup import Signals, WakeSocket
 from workers import kernel
+from workers.guard import guard_the_service
 from workers.identity import Identity
 
 
 def serve() -> int:
     """Run until stopped: the exit code. Mistakes are one sentence on standard error."""
+    guard_the_service()
     try:
         http_settings.check()
         _serve(Settings.from_environment())

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from workers.confinement import Confinement
 from workers.frames import Frame
 
 
@@ -29,10 +30,11 @@ class Assignment:
     """Seconds after which the supervisor ends it."""
     grace: float
     """Seconds between SIGTERM and SIGKILL."""
+    confinement: Confinement
 
     def to_frame(self) -> Frame:
         return asdict(self)
 
     @classmethod
     def from_frame(cls, frame: Frame) -> Self:
-        return cls(**frame)
+        return cls(**frame | {"confinement": Confinement(**frame["confinement"])})

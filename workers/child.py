@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import workers
-from workers import command, containment, names, output, report, stacks
+from workers import command, containment, kernel, names, output, report, stacks
 from workers.assignment import Assignment
 from workers.context import JobCancelled, JobContext
 from workers.frames import BrokenStream, Decoder, Frame
@@ -69,6 +69,8 @@ def _run(job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Frame:
         output.redirect(Path(job.log))
         containment.surround(job.environment, job.nice)
         containment.enter(Path(job.directory), private=job.private_directory)
+        if job.confinement.no_new_privileges:
+            kernel.gain_no_privileges()
         interrupt.arm()
         if job.command is not None:
             reporter.say({"kind": "executing"})

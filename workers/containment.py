@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from workers import kernel
+from workers import guard, kernel
 
 PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 """In Python code these are exceptions where they happen; a command gets the kernel's default back."""
@@ -23,6 +23,8 @@ def detach(keeper: int, keep: tuple[int, ...]) -> None:
     kernel.become_subreaper()
     if not kernel.die_with_parent(signal.SIGKILL, keeper):
         os._exit(0)
+    guard.offer_to_the_kernel()
+    os.umask(0o077)
     reset_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     _close_all_but(keep)

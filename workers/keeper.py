@@ -21,6 +21,7 @@ from workers import kernel
 from workers.broom import Broom
 from workers.channel import Channel
 from workers.frames import Frame
+from workers.guard import guard_the_service
 from workers.identity import Identity
 from workers.kept import Kept
 from workers.launch import Launched
@@ -303,15 +304,17 @@ def _take_signals() -> None:
 
 
 def main() -> None:
-    """`python -P -m workers.keeper LINK [LIFELINE]`: two inherited descriptors.
+    """`python -P -m workers.keeper LINK [LIFELINE MARK]`: two inherited descriptors, and the cookie again.
 
-    LINK is our end of the socketpair. LIFELINE is held open, and locked, for as long as we run.
+    LINK is our end of the socketpair. LIFELINE is held open, and locked, for as long as we run. MARK is for
+    whoever looks for us: our environment can be read by root alone.
     """
-    link, *lifeline = map(int, sys.argv[1:])
+    link, *lifeline = map(int, sys.argv[1:3])
     for fd in (link, *lifeline):
         os.set_inheritable(fd, False)
     _take_signals()
     kernel.become_subreaper()
+    guard_the_service()
     Keeper(Channel(link)).serve()
     sys.stderr.flush()
     os._exit(0)  # what the users' modules registered with atexit is for the jobs

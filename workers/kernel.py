@@ -1,13 +1,28 @@
-"""The two things asked of Linux for which Python has no function: prctl(2)."""
+"""What is asked of Linux about a process itself and Python has no function for: prctl(2), capset(2)."""
 
 import ctypes
 import os
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_CAPABILITY_VERSION_3 = 0x20080522
 
 # Loaded at import, in the keeper: a child must not load libraries between fork and gate.
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Data(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable")]
 
 
 def die_with_parent(signal_number: int, parent: int) -> bool:
@@ -25,7 +40,38 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def be_readable(*, by_our_user: bool) -> None:
+    """Whether other processes of our user may trace us and read our memory and descriptors (PR_SET_DUMPABLE).
+
+    Inherited by fork, set to true by exec. Where it is false, root owns our files in /proc. A change of
+    user sets it to false.
+    """
+    _prctl(_PR_SET_DUMPABLE, int(by_our_user))
+
+
+def gain_no_privileges() -> None:
+    """From now on no program that we execute gives us rights that we do not have (PR_SET_NO_NEW_PRIVS).
+
+    Inherited by everything, and never undone.
+    """
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, for good: a root without any still owns root's files, and no more."""
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    for number in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) != 0:
+            break  # EINVAL: one more than there are; EPERM: nobody without CAP_SETPCAP, nor do we need to
+    header = _Header(_CAPABILITY_VERSION_3, 0)
+    _done(_libc.capset(ctypes.byref(header), (_Data * 2)()))
+
+
 def _prctl(option: int, argument: int) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0) != 0:
+    _done(_libc.prctl(option, ctypes.c_ulong(argument), 0, 0, 0))
+
+
+def _done(result: int) -> None:
+    if result == -1:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -160,11 +160,24 @@ def _children_by_parent(pid: int) -> list[int]:
 def _has_cookie(pid: int, owner: str) -> bool:
     """By what the process was started with; False where it is gone or another user's."""
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except PermissionError:
+        entries = _arguments_of_ours(pid)
+    except (FileNotFoundError, ProcessLookupError):
         return False
     cookie = f"{COOKIE}={owner}".encode()
-    return any(entry == cookie or entry.startswith(cookie + b":") for entry in environment)
+    return any(entry == cookie or entry.startswith(cookie + b":") for entry in entries)
+
+
+def _arguments_of_ours(pid: int) -> list[bytes]:
+    """For a keeper, whose environment is hidden from its own user too; none where it is another user's."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+        if f"\nUid:\t{os.getuid()}\t" not in status:
+            return []
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
 
 
 def _ticks_before(seconds: float | None) -> float:

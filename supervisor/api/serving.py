@@ -11,10 +11,12 @@ from supervisor.errors import AsyncWorkerError
 from supervisor.http_settings import HttpSettings
 from supervisor.journal import Event, Journal
 from supervisor.settings import Settings
+from workers.guard import guard_the_service
 
 
 def serve(arguments: Sequence[str]) -> int:
     """Run until stopped. Mistakes are one sentence on standard error."""
+    guard_the_service()
     given = _parse(arguments)
     try:
         teller = Teller(Journal(log_format=Settings.from_environment().log_format))

@@ -16,7 +16,6 @@ WITHOUT_EFFECT = {
     "sandbox.private_tmp": _UNSAFE,
     "sandbox.read_only": _UNSAFE,
     "sandbox.writable": _UNSAFE,
-    "sandbox.no_new_privileges": _UNSAFE,
 }
 """Key (`key: value` where only that value is without effect) -> what to say.
 

@@ -21,6 +21,7 @@ from supervisor.outcome import End, Outcome, decide
 from tests.support import processes
 from workers.assignment import Assignment
 from workers.channel import Channel
+from workers.confinement import Confinement
 from workers.frames import Frame
 from workers.identity import Identity
 from workers.trees import COOKIE, left_by
@@ -132,6 +133,7 @@ class TestKeeper:
             "nice": 0,
             "timeout": None,
             "grace": GRACE,
+            "confinement": Confinement(),
         }
         return Assignment(**values | other)
 
