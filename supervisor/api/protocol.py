@@ -26,6 +26,7 @@ CLOSING_SECONDS = 5.0
 CONNECTIONS = {socket.AF_UNIX: 128}
 OTHER_CONNECTIONS = 256
 LONGEST_HEAD = 32 * 1024
+"""Bytes of a request's line and headers, the empty line after them included."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -34,6 +35,7 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._received = bytearray()
         self._phase: tuple[object, object] | None = None
         self._since = self._stalled_since = time.monotonic()
         self._closing_since: float | None = None
@@ -43,6 +45,29 @@ class BoundedProtocol(H11Protocol):
         if len(alike) >= CONNECTIONS.get(self.family, OTHER_CONNECTIONS):
             idle = min((each for each in alike if each.is_idle), key=lambda each: each.since, default=None)
             (idle or self).cut()
+
+    def data_received(self, data: bytes) -> None:
+        """On to h11 in parts: it measures a head only while that is incomplete, and a read brings 256 KiB."""
+        self._received += data
+        self._pass_on()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._received and not self.transport.is_closing():
+            waiting = len(self.conn.trailing_data[0])
+            if waiting and self.conn.their_state is h11.DONE:
+                return  # the next request; uvicorn has stopped reading until it is its turn
+            room = LONGEST_HEAD - waiting if self.is_idle else LONGEST_HEAD
+            if room <= 0:
+                detail = f"The line and the headers of a request may have {LONGEST_HEAD // 1024} KiB."
+                self._refuse(Problem(431, detail))
+                return
+            part = bytes(self._received[:room])
+            del self._received[:room]
+            super().data_received(part)
 
     @property
     def since(self) -> float:

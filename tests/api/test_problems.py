@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from supervisor.api.body import submission
 from supervisor.api.problems import Problem
+from supervisor.api.protocol import LONGEST_HEAD
 from supervisor.errors import InvalidPayload
 from supervisor.payload import DEEPEST, LIMIT, to_text
 from tests.api.server import JSON, HttpServer
@@ -234,6 +235,38 @@ def test_head_is_get_without_a_body(server: HttpServer, target: str) -> None:
     head, get = server.ask("HEAD", target), server.get(target)
     assert (head.status, head.body) == (200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def head_of(size: int, port: int, *, close: bool) -> bytes:
+    """A request without a body, of exactly so many bytes."""
+    first = (
+        f"GET /healthz HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: {'close' if close else 'keep-alive'}"
+    )
+    head = f"{first}\r\nX-Long: \r\n\r\n".encode()
+    return head.replace(b"X-Long: ", b"X-Long: " + b"x" * (size - len(head)))
+
+
+@pytest.mark.parametrize("before", [0, 1, 3], ids=["first", "second", "fourth"])
+def test_a_head_of_32_kibibytes_is_taken_and_a_longer_one_is_not_wherever_it_stands(
+    server: HttpServer, before: int
+) -> None:
+    earlier = head_of(5000, server.port, close=False) * before
+    answer = server.exchange(earlier + head_of(LONGEST_HEAD, server.port, close=True))
+    assert answer.count(b"HTTP/1.1 200 ") == before + 1
+    for more in (1, 4096, 150_000):
+        answer = server.exchange(earlier + head_of(LONGEST_HEAD + more, server.port, close=True))
+        assert answer.count(b"HTTP/1.1 200 ") == before
+        assert answer.count(b"HTTP/1.1 431 ") == 1
+        assert b"application/problem+json" in answer
+
+
+def test_requests_in_one_piece_with_bodies_longer_than_a_head_are_all_answered(server: HttpServer) -> None:
+    body = json.dumps({"type": "EmailJob", "payload": "x" * 3 * LONGEST_HEAD}).encode()
+    post = POST.replace(b"{port}", str(server.port).encode()) + b"Content-Length: %d\r\n\r\n" % len(body)
+    last = head_of(200, server.port, close=True)
+    answer = server.exchange((post + body) * 4 + last)
+    assert answer.count(b"HTTP/1.1 202 ") == 4
+    assert answer.count(b"HTTP/1.1 200 ") == 1
 
 
 @pytest.mark.parametrize(
