@@ -21,6 +21,7 @@ router = APIRouter(include_in_schema=False)
 
 ABOUT = """\
 Jobs are submitted, looked at, listed and cancelled here. Errors are application/problem+json (RFC 9457).
+A payload may have 1 MiB (413), the line and the headers of a request 32 KiB (431).
 
 GET /api/events streams each change of a job as server-sent events: `data` is the job without payload and
 result, `id` can be given back as Last-Event-ID to go on from there, and an event named `reset` says that some

@@ -1,11 +1,7 @@
 """The stream of changes: each of them, in time, again after an interruption, and whatever listeners do."""
 
-import http.client
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import text
@@ -13,52 +9,11 @@ from sqlalchemy import text
 from supervisor.lifecycle import JobStatus
 from supervisor.store.derived import CHANGES_KEPT
 from tests.api.server import HttpServer
+from tests.api.stream import listening
 from tests.cli.commandline import PlayedService
 from tests.support.eventually import eventually
 
 IN_TIME = 0.25
-
-
-class Stream:
-    """What a browser's EventSource does, without its patience."""
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.response = response
-        self.last_id = ""
-
-    def next(self) -> tuple[str, Any]:
-        """Kind and data of the next event; comments, and ids without data, are passed over."""
-        kind, data = "message", ""
-        while True:
-            line = self.response.readline().decode().rstrip("\n")
-            if not line and data:
-                return kind, json.loads(data)
-            name, _, value = line.partition(": ")
-            if name == "id":
-                self.last_id = value
-            elif name == "event":
-                kind = value
-            elif name == "data":
-                data += value
-
-    def statuses(self, number: int) -> list[tuple[str, str]]:
-        return [(data["id"], data["status"]) for _, data in (self.next() for _ in range(number))]
-
-
-@contextmanager
-def listening(server: HttpServer, last_id: str | None = None) -> Iterator[Stream]:
-    connection = server.connect()
-    try:
-        connection.request(
-            "GET", "/api/events", headers={} if last_id is None else {"Last-Event-ID": last_id}
-        )
-        response = connection.getresponse()
-        assert response.status == 200
-        assert response.headers["content-type"].startswith("text/event-stream")
-        assert response.readline() == b"retry: 1000\n"  # now it listens
-        yield Stream(response)
-    finally:
-        connection.close()
 
 
 def test_each_change_arrives_as_the_job_was_then(server: HttpServer, service: PlayedService) -> None:
