@@ -18,6 +18,7 @@ class Event(Enum):
     SUPERVISOR_DRAINING = ("info", "stopping: no new jobs; running ones have {seconds:g} s to end")
     SUPERVISOR_TERMINATING = ("info", "stopping: {running} running jobs are terminated")
     RELOAD_NOT_SUPPORTED = ("warning", "SIGHUP changes nothing yet; restart to read the job types again")
+    NOTIFY_FAILED = ("warning", "the service manager cannot be told how it goes ({why}); trying again")
     SUPERVISOR_STOPPED = ("info", "stopped")
     TYPE_KEY_WITHOUT_EFFECT = ("warning", "{sentence}")
     WAKE_SOCKET_UNAVAILABLE = ("warning", "no wake-up socket ({why}); jobs are found at the next tick")

@@ -52,6 +52,7 @@ class Loop:
         if self._something_to_write():
             self._write()
         s.keeping.keep_spares(s)
+        s.notify.step(s)
 
     def _hear_hangup(self) -> None:
         if self._signals.hung_up:
@@ -75,6 +76,7 @@ class Loop:
                 s.recovery.step(s, entry)
                 self._tidying.step(s, entry)
                 claiming.claim(s, entry)
+                s.notify.count(s, entry)
                 self._stopping.deregister(s, self._owner, entry)
         except StoreUnavailable as error:
             self._wait_for_database(error)
@@ -152,7 +154,7 @@ class Loop:
         if self._something_to_write():
             return 0.0
         due = [self._retry_at] if self._retry_pause else [self._tick_at, s.due_at]
-        due += [s.keeping.due(), self._stopping.due()]
+        due += [s.keeping.due(), self._stopping.due(), s.notify.due()]
         if s.front is not None:
             due.append(s.front.due())
         due += [child.overdue_at for child in s.children.running() if not child.terminating]

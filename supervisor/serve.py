@@ -1,5 +1,6 @@
 """Put a supervisor together from its settings, and run it."""
 
+import faulthandler
 import os
 import sys
 import uuid
@@ -12,12 +13,14 @@ from supervisor.errors import AsyncWorkerError
 from supervisor.front import Front, FrontProcess
 from supervisor.jobtypes.effect import without_effect
 from supervisor.jobtypes.load import load
+from supervisor.jobtypes.records import JobTypes
 from supervisor.journal import Event, Journal
 from supervisor.keeper_link import KeeperLink
 from supervisor.keeping import Keeping
 from supervisor.lifeline import Lifeline
 from supervisor.liveness import Here
 from supervisor.loop import Loop
+from supervisor.notify import Notify
 from supervisor.recovery import Recovery
 from supervisor.settings import Settings
 from supervisor.store import open_store
@@ -31,6 +34,7 @@ from workers.identity import Identity
 def serve() -> int:
     """Run until stopped: the exit code. Mistakes are one sentence on standard error."""
     guard_the_service()
+    faulthandler.enable()  # a watchdog ends us with SIGABRT: the log then shows where we were stuck
     try:
         http_settings.check()
         _serve(Settings.from_environment())
@@ -43,6 +47,7 @@ def serve() -> int:
 def _serve(settings: Settings) -> None:
     # First of all: a signal during a slow start is obeyed as soon as the loop turns.
     signals = Signals()
+    notify = Notify.from_environment(os.environ)
     journal = Journal(log_format=settings.log_format)
     job_types = load(settings.locations.config)
     settings.locations.make_state_dir()
@@ -51,26 +56,18 @@ def _serve(settings: Settings) -> None:
     # What a dead keeper leaves comes to us, so that it can be found and ended.
     kernel.become_subreaper()
     me = str(uuid.uuid4())
-    identity = Identity.of(os.getpid())
-    assert identity is not None
     with (
         open_store(settings.locations.database, supervisor=True) as store,
         Lifeline(lifeline.folder_of(store.path), me) as line,
     ):
-        start_keeper = partial(
-            KeeperLink, owner=me, environment=minimal_environment(os.environ), lifeline=line.fd
-        )
-        s = Supervision(
-            uuid=me,
+        s = _supervision(
+            me,
             settings=settings,
             job_types=job_types,
-            clock=SystemClock(),
             journal=journal,
-            keeping=Keeping(start_keeper),
-            front=Front(partial(FrontProcess, os.environ)),
-            recovery=Recovery(),
+            notify=notify,
             here=Here.current(store.path),
-            me=identity,
+            line=line,
         )
         wake_socket = _wake_socket(settings, journal)
         state_dir = settings.locations.state_dir
@@ -80,6 +77,34 @@ def _serve(settings: Settings) -> None:
         finally:
             if wake_socket is not None:
                 wake_socket.close()
+
+
+def _supervision(
+    me: str,
+    *,
+    settings: Settings,
+    job_types: JobTypes,
+    journal: Journal,
+    notify: Notify,
+    here: Here,
+    line: Lifeline,
+) -> Supervision:
+    identity = Identity.of(os.getpid())
+    assert identity is not None
+    environment = minimal_environment(os.environ)
+    return Supervision(
+        uuid=me,
+        settings=settings,
+        job_types=job_types,
+        clock=SystemClock(),
+        journal=journal,
+        keeping=Keeping(partial(KeeperLink, owner=me, environment=environment, lifeline=line.fd)),
+        front=Front(partial(FrontProcess, os.environ)),
+        recovery=Recovery(),
+        here=here,
+        me=identity,
+        notify=notify,
+    )
 
 
 def _wake_socket(settings: Settings, journal: Journal) -> WakeSocket | None:

@@ -42,6 +42,7 @@ class Stopping:
 
     def leave(self, s: Supervision) -> None:
         """Stop the http server; hang up on the keeper, which ends its spares and itself."""
+        s.notify.leaving(s)
         if s.front is not None:
             s.front.stop()
         link = s.keeping.hang_up()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from supervisor.front import Front
     from supervisor.keeping import Keeping
     from supervisor.liveness import Here
+    from supervisor.notify import Notify
     from supervisor.recovery import Recovery
     from supervisor.store import Transaction
 
@@ -34,6 +35,7 @@ class Supervision:
     recovery: "Recovery"
     here: "Here"
     me: Identity
+    notify: "Notify"
     children: Children = field(default_factory=Children)
     ready: bool = False
     """Recovered, and children can be started: only now is anything claimed."""

@@ -15,6 +15,7 @@ from supervisor.journal import Journal
 from supervisor.keeping import Keeping
 from supervisor.liveness import Here
 from supervisor.loop import Loop
+from supervisor.notify import Notify
 from supervisor.recovery import Recovery
 from supervisor.settings import Locations, Settings
 from supervisor.store import Store, Transaction, open_store
@@ -217,6 +218,7 @@ def scripted(folder: Path, *types: JobType) -> Iterator[Scripted]:
         recovery=Recovery(),
         here=Here.current(database),
         me=identity,
+        notify=Notify(),
     )
     with open_store(locations.database, supervisor=True) as store:
         flaky = FlakyStore(store)
