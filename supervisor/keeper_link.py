@@ -88,10 +88,15 @@ class KeeperLink:
         self._channel.send({"op": "terminate", "child": child, "reason": reason, "grace": grace})
 
     def sweep(
-        self, owner: str, children: list[list[int | None]], strays: list[list[int | None]], patience: float
+        self,
+        owner: str,
+        children: list[list[int | None]],
+        strays: list[list[int | None]],
+        patience: float,
+        silent: float | None = None,
     ) -> None:
-        order = {"op": "sweep", "owner": owner, "children": children, "strays": strays, "patience": patience}
-        self._channel.send(order)
+        whom = {"owner": owner, "children": children, "strays": strays}
+        self._channel.send({"op": "sweep", **whom, "patience": patience, "silent": silent})
 
     def discard(self, directory: str) -> None:
         self._channel.send({"op": "discard", "directory": directory})

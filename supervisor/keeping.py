@@ -233,10 +233,13 @@ class Keeping:
         for _ in range(missing):
             self._link.start(s.children.add(self._link.number).number)
 
-    def sweep(self, owner: str, children: list[Identity], patience: float) -> None:
-        """Have everything ended that a dead supervisor left; `Recovery.swept` is told."""
+    def sweep(self, owner: str, children: list[Identity], patience: float, silent: float | None) -> None:
+        """Have everything ended that a dead supervisor left; `Recovery.swept` is told.
+
+        `silent`: seconds since it was last known to live; None where that is not known.
+        """
         assert self._link is not None
-        self._link.sweep(owner, [_wire(child) for child in children], [], patience)
+        self._link.sweep(owner, [_wire(child) for child in children], [], patience, silent)
 
     def discard(self, directory: str) -> None:
         """Have a private working directory removed that outlived its supervisor."""

@@ -98,7 +98,7 @@ class Recovery:
         # Pids of another PID namespace are other processes here; the cookie still tells.
         speak = owner is not None and owner.pid_namespace == s.here.pid_namespace
         children = [who for _, _, who in attempts.children_of(entry.tx, owner=uuid)] if speak else []
-        s.keeping.sweep(uuid, children, _PATIENCE)
+        s.keeping.sweep(uuid, children, _PATIENCE, _silence(s, owner) if owner else None)
 
     def _leave_alone(self, s: Supervision, owner: Supervisor) -> None:
         if owner.uuid not in self._not_judged:
@@ -134,6 +134,12 @@ def _outcome(s: Supervision, job: Job, owner: Supervisor | None) -> Outcome:
         FailureKind.OWNER_DIED,
         error_message=f"its {who} died while it ran",
     )
+
+
+def _silence(s: Supervision, owner: Supervisor) -> float | None:
+    """Seconds since its last heartbeat; None where the clock was set back behind that, and nobody knows."""
+    seconds = (s.clock.now() - owner.heartbeat_at) / 1000
+    return seconds if seconds >= 0 else None
 
 
 def _name(uuid: str, owner: Supervisor | None) -> str:

@@ -16,9 +16,6 @@ so many is met again, smaller, in the next step."""
 _OWNER_AGAIN_WHILE_PATIENT = 0.25
 _OWNER_AGAIN_AT_MOST = 2.0
 
-_OWNER_AGAIN_WHILE_PATIENT = 0.25
-_OWNER_AGAIN_AT_MOST = 2.0
-
 
 class Sweep:
     """Ends everything that `find` finds, however often it takes."""

@@ -84,8 +84,16 @@ class ScriptedKeeper:
     def terminate(self, child: int, reason: str, grace: float) -> None:
         self.orders.append({"op": "terminate", "child": child, "reason": reason, "grace": grace})
 
-    def sweep(self, owner: str, children: list[Any], strays: list[Any], patience: float) -> None:
-        self.orders.append({"op": "sweep", "owner": owner, "children": children, "patience": patience})
+    def sweep(
+        self,
+        owner: str,
+        children: list[Any],
+        strays: list[Any],
+        patience: float,
+        silent: float | None = None,
+    ) -> None:
+        order = {"op": "sweep", "owner": owner, "children": children, "patience": patience}
+        self.orders.append(order | {"silent": silent})
 
     def discard(self, directory: str) -> None:
         self.orders.append({"op": "discard", "directory": directory})

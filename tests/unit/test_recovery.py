@@ -192,3 +192,13 @@ def test_the_private_folder_of_an_orphan_is_removed(it: Scripted) -> None:
     it.tick()
     expected = str(it.s.settings.locations.working_directory_of("left", 1))
     assert [o["directory"] for o in it.keeper.of("discard")] == [expected]
+
+
+def test_the_keeper_is_told_for_how_long_the_owner_has_been_silent(it: Scripted) -> None:
+    now = it.clock.now()
+    leave_a_job(it, owner(it, heartbeat_at=now - 90_000))
+    leave_a_job(it, owner(it, uuid="of the future", heartbeat_at=now + 3_600_000), "also")
+    begin(it)
+    silent = {order["owner"]: order["silent"] for order in it.keeper.of("sweep")}
+    assert silent["of the future"] is None
+    assert 90 <= silent["dead"] < 120
