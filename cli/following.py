@@ -3,16 +3,16 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from cli.harmless import TerminalFilter
 from supervisor.lifecycle import JobStatus
+from supervisor.logfile import Following
 
 if TYPE_CHECKING:
     from supervisor.client import Client
+    from supervisor.settings import Locations
     from supervisor.store.records import Job
-
-_CHUNK = 1 << 16
 
 
 class Printer:
@@ -41,36 +41,14 @@ class Printer:
             sys.stdout.buffer.flush()
 
 
-class Tail:
-    """A log file that may not exist yet, read on from where the last reading stopped."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-
-    def read(self) -> Iterator[bytes]:
-        """What there is and was not read yet."""
-        if self._file is None:
-            try:
-                self._file = self._path.open("rb", buffering=0)
-            except FileNotFoundError:  # nothing printed yet
-                return
-        while piece := self._file.read(_CHUNK):
-            yield piece
-
-    def close(self) -> None:
-        if self._file:
-            self._file.close()
-
-
-def print_output(path: Path) -> None:
+def print_output(locations: "Locations", path: Path) -> None:
     """All that is in a log file; nothing where there is none."""
-    printer, tail = Printer(), Tail(path)
+    printer, log = Printer(), Following(locations.state_dir, path)
     try:
-        printer.print(tail.read())
+        printer.print(log.read_rest())
         printer.finish()
     finally:
-        tail.close()
+        log.close()
 
 
 def follow_output(client: "Client", job: "Job", attempt: int | None = None) -> "Job":
@@ -79,23 +57,24 @@ def follow_output(client: "Client", job: "Job", attempt: int | None = None) -> "
     With `attempt` only until that attempt has ended; without, attempt after attempt. Raises
     NoSupervisor as `Client.watch` does.
     """
+    at = client.locations
     number = attempt or max(1, job.attempt)
-    printer, tail = Printer(), Tail(client.locations.log_of(job.id, number))
+    printer, log = Printer(), Following(at.state_dir, at.log_of(job.id, number))
     try:
         for changed in client.watch([job.id]):
             job = changed[-1] if changed else job
-            printer.print(tail.read())
+            printer.print(log.read_rest())
             if attempt is not None and _is_over(job, attempt):
                 break
             while job.attempt > number:
                 number += 1
-                tail.close()
-                tail = Tail(client.locations.log_of(job.id, number))
-                printer.print(tail.read())
+                log.close()
+                log = Following(at.state_dir, at.log_of(job.id, number))
+                printer.print(log.read_rest())
     finally:
-        printer.print(tail.read())
+        printer.print(log.read_rest())
         printer.finish()
-        tail.close()
+        log.close()
     return job
 
 

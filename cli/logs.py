@@ -24,7 +24,7 @@ def logs(context: click.Context, at: Locations, job: str, attempt: int | None, *
         path = client.log_path(job, attempt)
         found = client.get(job)
         if not follow or found.ended:
-            print_output(path)
+            print_output(client.locations, path)
             return 0
         try:
             follow_output(client, found, attempt)

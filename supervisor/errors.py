@@ -74,6 +74,10 @@ class SchemaTooNew(StoreUnavailable):
     """The database was made by a newer AsyncWorker; upgrade this installation."""
 
 
+class UnreadableLog(AsyncWorkerError):
+    """The log of this attempt cannot be read."""
+
+
 class NoSupervisor(AsyncWorkerError):
     """This needs a running service and there is none; start one with: asyncworker serve."""
 

@@ -1,4 +1,4 @@
-"""What is asked of Linux about a process itself and Python has no function for: prctl(2), capset(2)."""
+"""What is asked of Linux and Python has no function for: prctl(2), capset(2), fallocate(2)."""
 
 import ctypes
 import os
@@ -12,9 +12,14 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _CAPABILITY_VERSION_3 = 0x20080522
+_FALLOC_FL_KEEP_SIZE = 1
+_FALLOC_FL_PUNCH_HOLE = 2
 
 # Loaded at import, in the keeper: a child must not load libraries between fork and gate.
 _libc = ctypes.CDLL(None, use_errno=True)
+# glibc's fallocate has offsets of 32 bits where longs have; musl has no other name, and offsets of 64 bits.
+_fallocate = getattr(_libc, "fallocate64", None) or _libc.fallocate
+_fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 class _Header(ctypes.Structure):
@@ -65,6 +70,14 @@ def drop_capabilities() -> None:
             break  # EINVAL: one more than there are; EPERM: nobody without CAP_SETPCAP, nor do we need to
     header = _Header(_CAPABILITY_VERSION_3, 0)
     _done(_libc.capset(ctypes.byref(header), (_Data * 2)()))
+
+
+def punch_hole(file: int, start: int, length: int) -> None:
+    """Give the blocks of a part of a file back; it reads as zeros, and all else keeps its place.
+
+    Raises OSError: EOPNOTSUPP where the file system cannot.
+    """
+    _done(_fallocate(file, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, start, length))
 
 
 def _prctl(option: int, argument: int) -> None:

@@ -1,14 +1,10 @@
 # ruff: noqa: FAST003 - the path says id, which is a name of Python's own
 """`GET /api/jobs/{id}/log`: what an attempt printed, whole or in part, while it is written or afterwards."""
 
-import os
 import re
-import stat
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
@@ -18,19 +14,20 @@ from supervisor.api.context import Context, Shared
 from supervisor.api.jobs import find
 from supervisor.api.problems import Problem
 from supervisor.api.query import LARGEST_NUMBER, Query
+from supervisor.errors import UnreadableLog
+from supervisor.logfile import LogFile
+from supervisor.printed import View
 
 router = APIRouter()
 
 _MEDIA_TYPE = "text/plain; charset=utf-8"
 _AT_ONCE = 256 * 1024
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*\Z")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Of a file: from `start` up to before `stop`."""
+    """Of a text: from `start` up to before `stop`."""
 
     start: int
     stop: int
@@ -46,17 +43,17 @@ async def log(request: Request, shared: Shared, job_id: described.JobId) -> Resp
     query.check()
     file = await shared.readers.run(partial(_open, shared, job_id, attempt))
     try:
-        size = 0 if file is None else os.fstat(file).st_size
+        view = View(0, b"", 0, 0) if file is None else await shared.readers.run(file.view)
         # There is no validator that If-Range could name.
         wanted = request.headers.get("range") if "if-range" not in request.headers else None
-        part = part_of(size, wanted)
+        part = part_of(view.size, wanted)
     except BaseException:
         _close(file)
         raise
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(part.stop - part.start)}
     if not part.is_whole:
-        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    return _File(shared, file, part, headers)
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{view.size}"
+    return _Text(shared, file, view, part, headers)
 
 
 def part_of(size: int, header: str | None) -> Part:
@@ -76,12 +73,14 @@ def part_of(size: int, header: str | None) -> Part:
     return Part(start, stop, size, is_whole=False)
 
 
-class _File(StreamingResponse):
-    """A part of an open file, which is closed in the end, however that comes."""
+class _Text(StreamingResponse):
+    """A part of what an open log shows; the log is closed in the end, however that comes."""
 
-    def __init__(self, shared: Context, file: int | None, part: Part, headers: dict[str, str]) -> None:
+    def __init__(
+        self, shared: Context, file: LogFile | None, view: View, part: Part, headers: dict[str, str]
+    ) -> None:
         status = 200 if part.is_whole else 206
-        super().__init__(_content(shared, file, part), status, headers, _MEDIA_TYPE)
+        super().__init__(_content(shared, file, view, part), status, headers, _MEDIA_TYPE)
         self._file = file
 
     async def __call__(self, *asgi: "object") -> None:
@@ -91,47 +90,34 @@ class _File(StreamingResponse):
             _close(self._file)
 
 
-async def _content(shared: Context, file: int | None, part: Part) -> AsyncIterator[bytes]:
-    at = part.start
-    while file is not None and at < part.stop:
-        read = partial(os.pread, file, min(_AT_ONCE, part.stop - at), at)
-        text = await shared.readers.run(read)
-        if not text:  # cut off by whoever writes it: an answer that is too short is seen to be
-            raise RuntimeError("the log became shorter while it was read")
-        yield text
-        at += len(text)
+async def _content(shared: Context, file: LogFile | None, view: View, part: Part) -> AsyncIterator[bytes]:
+    for piece in view.pieces(part.start, part.stop):
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        at = piece.start
+        while file is not None and at < piece.stop:
+            text = await shared.readers.run(partial(file.read_kept, at, min(piece.stop, at + _AT_ONCE)))
+            if not text:  # the job prints faster than this is read: an answer that is too short is seen to be
+                raise RuntimeError("the log became shorter while it was read")
+            yield text
+            at += len(text)
 
 
-def _open(shared: Context, job_id: str, attempt: int | None) -> int | None:
-    """A descriptor; None where nothing has been printed yet. A Problem where there is no such attempt."""
+def _open(shared: Context, job_id: str, attempt: int | None) -> LogFile | None:
+    """None where nothing has been printed yet. A Problem where there is no such attempt."""
     job = find(shared, job_id)
     if attempt is not None and attempt > job.attempt:
         raise Problem(404, "There is no such attempt of this job.", [("attempt", f"there are {job.attempt}")])
     path = shared.locations.log_of(job.id, attempt or max(1, job.attempt))
     try:
-        return _open_below(shared.locations.state_dir, path)
+        return LogFile(shared.locations.state_dir, path)
     except FileNotFoundError:
         return None
-    except OSError as error:
+    except UnreadableLog as error:
         raise Problem(404, "The log of this attempt cannot be read.") from error
 
 
-def _open_below(state_dir: Path, path: Path) -> int:
-    """Step by step: nothing on the way may be a link, and at the end there must be a plain file."""
-    *folders, name = path.relative_to(state_dir).parts
-    with ExitStack() as stack:
-        at = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, at)
-        for folder in folders:
-            at = os.open(folder, _FOLDER, dir_fd=at)
-            stack.callback(os.close, at)
-        file = os.open(name, _FILE, dir_fd=at)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError("not a plain file")
-    return file
-
-
-def _close(file: int | None) -> None:
+def _close(file: LogFile | None) -> None:
     if file is not None:
-        os.close(file)
+        file.close()

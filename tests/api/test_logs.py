@@ -9,7 +9,9 @@ from supervisor.api.logs import part_of
 from supervisor.api.problems import Problem
 from tests.api.server import HttpServer
 from tests.cli.commandline import PlayedService
+from workers.trimming import trim
 
+MIB = 2**20
 TEXT = b"first line\nsecond \x1b]0;line\xff\n"
 
 
@@ -82,6 +84,44 @@ def test_what_has_not_printed_has_an_empty_log(server: HttpServer) -> None:
     assert (reply.status, reply.body) == (200, b"")
 
 
+@pytest.fixture
+def cut(service: PlayedService, printed: str) -> str:
+    """A log of three megabytes of which one is kept."""
+    log = log_of(service, printed)
+    log.write_bytes(b"y\n" * (3 * MIB // 2))
+    trim(log, MIB, last=True)
+    return printed
+
+
+CUT = b"y\n" * (MIB // 4) + b"[... 2,097,152 bytes left out ...]\n" + b"y\n" * (MIB // 4)
+
+
+def test_of_a_log_over_its_limit_both_ends_are_shown_and_counted(server: HttpServer, cut: str) -> None:
+    reply = server.get(cut)
+    assert (reply.status, reply.body) == (200, CUT)
+    assert reply.headers["content-length"] == str(len(CUT))
+
+
+@pytest.mark.parametrize(
+    "header, start, stop",
+    [
+        ("bytes=0-9", 0, 10),
+        ("bytes=524280-524400", 524280, 524401),
+        ("bytes=524290-524300", 524290, 524301),
+        ("bytes=600000-", 600000, len(CUT)),
+        ("bytes=-524290", len(CUT) - 524290, len(CUT)),
+    ],
+)
+def test_ranges_count_in_what_is_shown(
+    server: HttpServer, cut: str, header: str, start: int, stop: int
+) -> None:
+    reply = server.get(cut, Range=header)
+    assert (reply.status, reply.body) == (206, CUT[start:stop])
+    assert reply.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(CUT)}"
+    beyond = server.get(cut, Range=f"bytes={len(CUT)}-")
+    assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(CUT)}")
+
+
 @pytest.mark.parametrize("attempt, status", [("2", 404), ("0", 400), ("x", 400), ("..%2f1", 400)])
 def test_an_attempt_that_there_was_not_has_no_log(
     server: HttpServer, printed: str, attempt: str, status: int
@@ -114,8 +154,7 @@ def test_a_log_that_is_cut_off_while_it_is_sent_does_not_look_whole(
     server: HttpServer, service: PlayedService, printed: str
 ) -> None:
     log = log_of(service, printed)
-    with log.open("wb") as file:
-        file.truncate(64 * 2**20)
+    log.write_bytes(b"x" * (64 * 2**20))
     with server.raw() as connection:
         connection.sendall(f"GET {printed} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
         received = len(connection.recv(65536))

@@ -6,6 +6,7 @@ import pytest
 from cli.harmless import TerminalFilter, harmless, json_safe
 from supervisor.lifecycle import JobStatus
 from tests.cli.commandline import Answer, Installation, PlayedService
+from workers.trimming import trim
 
 Command = Callable[..., Answer]
 
@@ -71,6 +72,49 @@ def test_following_ends_with_the_job(installation: Installation, service: Played
         service.end(job, JobStatus.COMPLETED)
         out, err = following.communicate(timeout=20)
     assert (following.returncode, out, err) == (0, "two\n", "")
+
+
+@pytest.fixture
+def cut(service: PlayedService, job: str) -> str:
+    """One that has printed more than is kept."""
+    service.print(job, b"".join(b"%05d\n" % n for n in range(50_000)))
+    trim(service.locations.log_of(job, 1), 6_000, last=False)
+    return job
+
+
+def test_of_a_log_over_its_limit_both_ends_are_shown_while_it_runs_and_afterwards(
+    asyncworker: Command, service: PlayedService, cut: str
+) -> None:
+    ends = [f"{n:05}" for n in range(500)], [f"{n:05}" for n in range(49_500, 50_000)]
+    expected = "\n".join([*ends[0], "[... 294,000 bytes left out ...]", *ends[1], ""])
+    assert asyncworker("logs", cut) == Answer(0, expected, "")
+    service.end(cut, JobStatus.COMPLETED)
+    assert asyncworker("logs", cut) == asyncworker("logs", "-f", cut) == Answer(0, expected, "")
+
+
+def test_whoever_follows_a_log_that_is_cut_sees_all_that_is_printed_from_then_on(
+    installation: Installation, service: PlayedService, cut: str
+) -> None:
+    with installation.started("logs", "-f", cut) as following:
+        assert following.stdout
+        lines = [following.stdout.readline() for _ in range(1001)]
+        assert lines[-1] == "49999\n"
+        service.print(cut, b"more\n")
+        assert following.stdout.readline() == "more\n"
+        service.end(cut, JobStatus.COMPLETED)
+        assert following.communicate(timeout=20) == ("", "")
+
+
+def test_a_log_that_was_replaced_by_a_link_is_refused_in_one_sentence(
+    asyncworker: Command, service: PlayedService, job: str
+) -> None:
+    log = service.locations.log_of(job, 1)
+    log.parent.mkdir(exist_ok=True)
+    log.symlink_to("/etc/passwd")
+    answer = asyncworker("logs", job)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith(f"Error: the log {log} cannot be read: ")
+    assert answer.err.count("\n") == 1
 
 
 def test_following_a_job_that_cannot_end_says_so_after_what_there_is(
