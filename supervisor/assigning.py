@@ -30,6 +30,7 @@ def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
         command=_command(job_type, s.job_types.source.parent),
         import_paths=[str(path) for path in s.job_types.import_paths],
         log=str(where.log_of(job.id, job.attempt)),
+        output_limit=job_type.limits.output,
         directory=str(directory),
         private_directory=job_type.working_directory is None,
         environment=environment(job_type, os.environ)

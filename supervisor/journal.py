@@ -44,6 +44,10 @@ class Event(Enum):
         "error",
         "{type} {job}: processes {pids} do not end in spite of SIGKILL; its slot stays taken",
     )
+    LOGS_NOT_LIMITED = (
+        "warning",
+        "the file system of the logs cannot give blocks back ({why}); only what is shown is cut",
+    )
     ORPHANS_FOUND = ("warning", "{who} is gone and left {jobs} running jobs")
     ORPHANS_RECOVERED = (
         "info",

@@ -190,6 +190,9 @@ class Keeping:
         if child is not None and child.job is not None:
             s.journal.say(Event.JOB_UNKILLABLE, type=child.job.type, job=child.job.id, pids=frame["pids"])
 
+    def _hear_untrimmed(self, s: Supervision, frame: Frame) -> None:
+        s.journal.say(Event.LOGS_NOT_LIMITED, why=frame["why"])
+
     def _hear_swept(self, s: Supervision, frame: Frame) -> None:
         for number, (cookie, _) in list(self._unswept.items()):
             if cookie == frame["owner"]:
@@ -209,6 +212,7 @@ class Keeping:
         "progress": _hear_progress,
         "ended": _hear_ended,
         "unkillable": _hear_unkillable,
+        "untrimmed": _hear_untrimmed,
         "swept": _hear_swept,
     }
 

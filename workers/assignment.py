@@ -21,6 +21,8 @@ class Assignment:
     command: list[str] | None
     import_paths: list[str]
     log: str
+    output_limit: int
+    """Bytes of the log that are kept."""
     directory: str
     private_directory: bool
     """Made for this attempt, and removed after it."""

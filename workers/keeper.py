@@ -29,6 +29,7 @@ from workers.preload import TRIAL_SECONDS, preload
 from workers.strays import Strays
 from workers.sweep import OwnerSweep, Sweep
 from workers.trees import left_by, tree_of
+from workers.trimming import Trimming
 
 _LOOK_AGAIN = 0.005
 """Seconds until a killed process is looked for again: it usually takes the kernel less."""
@@ -46,6 +47,7 @@ class Keeper:
         self._sweeps: dict[str, OwnerSweep] = {}
         self._strays = Strays()
         self._broom = Broom()
+        self._trimming = Trimming(link.send)
         self._pause = _LOOK_AGAIN
         # Not epoll: its descriptor, copied into every fork, would keep dead registrations alive.
         self._selector = selectors.PollSelector()
@@ -91,6 +93,7 @@ class Keeper:
                 self._strays.end(self._own(), now)
         for sweep in list(self._sweeps.values()):
             self._sweep_on(sweep, now)
+        self._trimming.look(now)
         self._broom.reap()
         self._watch_writers()
 
@@ -99,6 +102,7 @@ class Keeper:
         children = self._children.values()
         due = [kept.termination_due() for kept in children]
         due += [sweep.look_at for sweep in self._sweeps.values()]
+        due.append(self._trimming.due())
         if self._can_hear:
             due += [kept.progress_due() for kept in children]
         if self._link.closed or any(kept.reaped for kept in children):
@@ -160,6 +164,7 @@ class Keeper:
             raise ValueError(f"child {child} has a job already")
         if kept and not kept.reaped:  # or dead at its gate already: its end record says it had no job
             kept.assign(job, grace, directory)
+            self._trimming.watch(child, job["log"], job["output_limit"], time.monotonic())
 
     def _dismiss(self, child: int) -> None:
         """End a spare. It has run nothing, so nothing needs its grace."""
@@ -236,7 +241,7 @@ class Keeper:
             kept.strays = self._strays.possibly_of(kept.reaped_at)
             if kept.strays:
                 kept.killing(now)
-            else:
+            elif self._trimming.done(kept.number, now):
                 self._finish(kept, now)
 
     def _charge(self, ended: list[Kept]) -> None:
@@ -260,7 +265,8 @@ class Keeper:
 
     def _own(self) -> set[int]:
         """Pids of the children that we did launch."""
-        return {kept.launched.pid for kept in self._children.values() if not kept.reaped} | self._broom.pids
+        children = {kept.launched.pid for kept in self._children.values() if not kept.reaped}
+        return children | self._broom.pids | self._trimming.pids
 
     def _sweep_on(self, order: OwnerSweep, now: float) -> None:
         if now < order.look_at:

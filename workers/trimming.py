@@ -11,13 +11,14 @@ import os
 import select
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from workers import kernel
 from workers.excess import excess, record_of
+from workers.frames import Frame
 
 _SOON, _LATE = 0.02, 0.5
 """Seconds between two looks: at a log that grows fast, and at one that does not."""
@@ -65,11 +66,12 @@ class _Watched:
 class Trimming:
     """The logs of the jobs that run, each looked at as often as it needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[Frame], None]) -> None:
+        """`tell` passes a frame on to the supervisor: once, where logs cannot be kept to their limit."""
+        self._tell = tell
         self._watched: dict[int, _Watched] = {}
         self._trimmers: set[int] = set()
-        self._impossible: str | None = None
-        self._told = False
+        self._impossible = False
 
     @property
     def pids(self) -> set[int]:
@@ -102,13 +104,6 @@ class Trimming:
         del self._watched[child]
         return True
 
-    def take_complaint(self) -> str | None:
-        """Why logs cannot be kept to their limit here; said once."""
-        if self._told or self._impossible is None:
-            return None
-        self._told = True
-        return self._impossible
-
     def _look_at(self, watched: _Watched, now: float) -> None:
         if watched.trimmer is None:
             grown = watched.grown()
@@ -117,7 +112,7 @@ class Trimming:
             watched.pause = _SOON if hurries else min(watched.pause * 2, _LATE)
             if watched.is_over:
                 watched.pause = _NEVER if self._impossible else _LATE  # from now on: is its trimmer there?
-                if self._impossible is None:
+                if not self._impossible:
                     self._start(watched)
         watched.look_at = now + watched.pause
         if watched.pause == _LATE:  # with the others, so that many quiet jobs wake us no more often than one
@@ -164,8 +159,9 @@ class Trimming:
 
     def _gone(self, pid: int, code: int) -> None:
         self._trimmers.discard(pid)
-        if code in _CANNOT:
-            self._impossible = os.strerror(code)
+        if code in _CANNOT and not self._impossible:
+            self._impossible = True
+            self._tell({"op": "untrimmed", "why": os.strerror(code)})
         for watched in self._watched.values():
             if watched.trimmer != pid:
                 continue

@@ -10,7 +10,6 @@ WITHOUT_EFFECT = {
     "limits.processes": _UNSAFE,
     "limits.open_files": _UNSAFE,
     "limits.file_size": _UNSAFE,
-    "limits.output": _UNSAFE,
     "run_as": _UNSAFE,
     "sandbox.network": _UNSAFE,
     "sandbox.private_tmp": _UNSAFE,

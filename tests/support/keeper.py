@@ -127,6 +127,7 @@ class TestKeeper:
             "command": None,
             "import_paths": [str(self.folder / "code")],
             "log": str(self.folder / "logs" / f"{number}.log"),
+            "output_limit": 10 * 2**20,
             "directory": str(self.folder / "work" / str(number)),
             "private_directory": True,
             "environment": _environment() | {COOKIE: self.cookie},

@@ -1,0 +1,300 @@
+"""`limits.output`: what is kept of what a job prints, on disk and for readers, and whom it costs nothing."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.logfile import Following
+from tests.support.keeper import RunningJob, TestKeeper
+from workers.identity import state_of
+
+COMPLETED = JobStatus.COMPLETED
+MIB = 2**20
+LIMIT = MIB
+BLOCK = 4096
+FLOOD = 300 * MIB
+LINES = "def handler(payload):\n for n in range({}): print(n)"
+
+
+def flood(keeper: TestKeeper, size: int, limit: int = LIMIT) -> RunningJob:
+    """A program that prints "y" on a line of its own, again and again."""
+    return keeper.run(command=["sh", "-c", f"yes | head -c {size}"], output_limit=limit)
+
+
+def on_disk(job: RunningJob) -> int:
+    try:
+        return os.stat(job.job.log).st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def shown(job: RunningJob) -> bytes:
+    """What a reader sees."""
+    log = Following(Path(job.keeper.folder), Path(job.job.log))
+    try:
+        return b"".join(log.read_rest())
+    finally:
+        log.close()
+
+
+def left_out(number: int) -> bytes:
+    return f"[... {number:,} bytes left out ...]\n".encode()
+
+
+def trimmers(keeper: TestKeeper) -> set[int]:
+    """Children of the keeper that are no jobs and no spares."""
+    return set(keeper.children()) - {who.pid for who in keeper.who.values()}
+
+
+def test_a_flood_keeps_to_its_limit_on_disk_while_it_is_printed_and_afterwards(keeper: TestKeeper) -> None:
+    job = flood(keeper, FLOOD)
+    most = 0
+
+    def over() -> bool:
+        nonlocal most
+        most = max(most, on_disk(job))
+        return job._has_ended()
+
+    keeper.until(over)
+    assert job.ended().outcome.status is COMPLETED
+    assert os.stat(job.job.log).st_size == FLOOD
+    assert on_disk(job) <= LIMIT + 2 * BLOCK
+    assert most < FLOOD / 2  # a bound that only a limit can keep: how much it is depends on the disk's speed
+    half = b"y\n" * (LIMIT // 4)
+    assert shown(job) == half + left_out(FLOOD - LIMIT) + half
+
+
+def test_while_one_floods_the_end_of_another_is_reported(keeper: TestKeeper) -> None:
+    endless = keeper.run(command=["yes"], output_limit=LIMIT)
+    keeper.until(lambda: trimmers(keeper))
+    for _ in range(20):
+        keeper.run("def handler(payload): return 1").ended()
+    assert not endless._has_ended()
+    endless.terminate(grace=0)
+    endless.ended()
+    assert on_disk(endless) <= LIMIT + 2 * BLOCK
+    assert not trimmers(keeper)
+
+
+def test_a_log_that_reaches_its_limit_slowly_is_cut_as_well(keeper: TestKeeper) -> None:
+    script = "for n in $(seq 64); do head -c 4095 /dev/zero | tr '\\0' x; echo; sleep 0.01; done; sleep 3600"
+    job = keeper.run(command=["sh", "-c", script], output_limit=64 * 1024)
+    keeper.until(lambda: os.path.exists(job.job.log) and os.stat(job.job.log).st_size == 64 * 4096)
+    keeper.until(lambda: on_disk(job) <= (64 + 32 + 4) * 1024)  # the limit, and half of it
+    job.terminate(grace=0)
+    job.ended()
+    line = b"x" * 4095 + b"\n"
+    assert shown(job) == line * 8 + left_out(48 * 4096) + line * 8
+
+
+def test_one_that_ends_before_anybody_looked_is_cut_before_its_end_is_reported(keeper: TestKeeper) -> None:
+    job = keeper.run(LINES.format(100_000), output_limit=10_000)
+    assert job.ended().outcome.status is COMPLETED
+    assert on_disk(job) <= 10_000 + 3 * BLOCK
+    before, middle, after = shown(job).partition(b"[...")
+    assert before == b"".join(b"%d\n" % n for n in range(before.count(b"\n")))
+    assert after.endswith(b"\n99998\n99999\n")
+    whole = sum(len(str(n)) + 1 for n in range(100_000))
+    _, _, rest = (middle + after).partition(b"\n")
+    assert left_out(whole - len(before) - len(rest)) + rest == middle + after
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 100, 5000, 8192])
+def test_a_tiny_limit_is_kept_to_the_byte_for_readers(keeper: TestKeeper, limit: int) -> None:
+    job = keeper.run("def handler(payload): print('x' * 50_000, end='')", output_limit=limit)
+    assert job.ended().outcome.status is COMPLETED
+    head, tail = b"x" * (limit // 2), b"x" * (limit - limit // 2)
+    assert shown(job) == head + (b"\n" if head else b"") + left_out(50_000 - limit) + tail
+    assert on_disk(job) <= limit + 2 * BLOCK
+
+
+def test_a_log_within_its_limit_stays_as_it_is_and_nothing_is_put_beside_it(keeper: TestKeeper) -> None:
+    job = keeper.run("def handler(payload): print('x' * 9_999)", output_limit=10_000)
+    job.ended()
+    assert shown(job) == b"x" * 9_999 + b"\n"
+    assert not Path(job.job.log).with_suffix(".limit").exists()
+
+
+def test_what_was_printed_before_a_sigkill_is_there(keeper: TestKeeper) -> None:
+    job = keeper.run(
+        """
+        import os, signal
+        def handler(payload):
+            for n in range(100_000): print(n)
+            os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        output_limit=10_000,
+    )
+    assert job.ended().outcome.status is JobStatus.FAILED
+    assert shown(job).endswith(b"\n99998\n99999\n")
+
+
+def test_both_streams_and_children_of_the_job_stand_in_the_order_of_time(keeper: TestKeeper) -> None:
+    job = keeper.run(
+        """
+        import os, subprocess, sys
+        def handler(payload):
+            print("1")
+            print("2", file=sys.stderr)
+            subprocess.run(["sh", "-c", "echo 3; echo 4 >&2"], check=True)
+            os.write(2, b"5\\n")
+            if os.fork() == 0:
+                print("6")
+                sys.stdout.flush()
+                os._exit(0)
+            os.wait()
+            print("7")
+        """
+    )
+    assert job.ended().outcome.status is COMPLETED
+    assert shown(job) == b"1\n2\n3\n4\n5\n6\n7\n"
+
+
+MISCHIEF: dict[str, str] = {
+    "closes it": "os.close(1); os.close(2)",
+    "truncates it": "os.truncate(log, 0); print('anew')",
+    "removes it": "os.unlink(log)",
+    "removes its folder": "shutil.rmtree(os.path.dirname(log), ignore_errors=True)",
+    "puts a pipe there": "os.unlink(log); os.mkfifo(log)",
+    "puts a folder there": "os.unlink(log); os.mkdir(log)",
+    "puts a folder in the place of the record": "subprocess.run(['mkdir', log[:-4] + '.limit'])",
+}
+
+
+@pytest.mark.parametrize("what", MISCHIEF.values(), ids=MISCHIEF.keys())
+def test_whatever_a_job_does_to_its_log_its_outcome_is_its_own(
+    keeper: TestKeeper, tmp_path: Path, what: str
+) -> None:
+    log = tmp_path / "log" / "1.log"
+    job = keeper.run(
+        f"""
+        import os, shutil, subprocess
+        def handler(payload):
+            log = {str(log)!r}
+            print("x" * 3_000_000)
+            {what}
+            return "done"
+        """,
+        log=str(log),
+        output_limit=10_000,
+    )
+    assert job.ended().value == "done"
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_what_a_job_puts_in_the_place_of_its_log_is_not_cut(
+    keeper: TestKeeper, tmp_path: Path, link: Callable[[str, str], None]
+) -> None:
+    treasure = tmp_path / "treasure"
+    treasure.write_bytes(b"t" * 3_000_000)
+    job = keeper.run(
+        f"""
+        import os, time
+        def handler(payload):
+            log = {str(tmp_path / "1.log")!r}
+            os.unlink(log)
+            os.{link.__name__}({str(treasure)!r}, log)
+        """,
+        log=str(tmp_path / "1.log"),
+        output_limit=0,
+    )
+    job.ended()
+    assert treasure.read_bytes() == b"t" * 3_000_000
+
+
+def test_a_folder_that_became_a_link_is_not_followed(keeper: TestKeeper, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "1.log").write_bytes(b"t" * 3_000_000)
+    job = keeper.run(
+        f"""
+        import os
+        def handler(payload):
+            os.chdir({str(tmp_path)!r})
+            os.rename("log", "was")
+            os.symlink("other", "log")
+        """,
+        log=str(tmp_path / "log" / "1.log"),
+        output_limit=0,
+    )
+    job.ended()
+    assert (tmp_path / "other" / "1.log").read_bytes() == b"t" * 3_000_000
+
+
+@pytest.mark.parametrize("number", [9, 19])
+def test_a_trimmer_that_dies_is_followed_by_another(own_keeper: TestKeeper, number: int) -> None:
+    """SIGKILL, and SIGSTOP: one that hangs holds back an end for some seconds, and not for ever."""
+    job = own_keeper.run(command=["yes"], output_limit=LIMIT)
+    (first,) = own_keeper.until(lambda: trimmers(own_keeper))
+    os.kill(first, number)
+    if number == 9:
+        own_keeper.until(lambda: trimmers(own_keeper) - {first})
+    job.terminate(grace=0)
+    job.ended()
+    if number == 9:
+        assert on_disk(job) <= LIMIT + 2 * BLOCK
+    else:
+        assert state_of(first) == "T"
+        os.kill(first, 18)
+        own_keeper.until(lambda: on_disk(job) <= LIMIT + 2 * BLOCK)
+
+
+def test_when_the_keeper_is_killed_the_log_is_cut_all_the_same(own_keeper: TestKeeper) -> None:
+    job = own_keeper.run(command=["yes"], output_limit=LIMIT)
+    (trimmer,) = own_keeper.until(lambda: trimmers(own_keeper))
+    own_keeper.process.kill()
+    own_keeper.process.wait()
+    deadline = time.monotonic() + 20
+    while state_of(trimmer) not in (None, "Z") or on_disk(job) > LIMIT + MIB:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def mounted(kind: str, folder: Path, options: str) -> Iterator[None]:
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", kind, "-o", options, kind, folder], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(f"{kind} cannot be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_on_a_full_disk_the_job_hears_of_it_and_the_keeper_lives(own_keeper: TestKeeper) -> None:
+    with mounted("tmpfs", own_keeper.folder / "logs", "size=4m"):
+        source = """
+        import errno, os
+        def handler(payload):
+            try:
+                while True: os.write(1, b"x" * 99_999 + b"\\n")
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+                return "full"
+        """
+        assert own_keeper.run(source).ended().value == "full"
+        job = own_keeper.run("def handler(payload): print('x' * 10_000_000)")
+        assert job.ended().outcome.failure_kind is FailureKind.RAISED
+        own_keeper.run("def handler(payload): return 1").ended()
+
+
+def test_where_blocks_cannot_be_given_back_that_is_said_once_and_readers_see_the_limit(
+    own_keeper: TestKeeper,
+) -> None:
+    with mounted("ramfs", own_keeper.folder / "logs", "mode=700"):
+        for _ in range(3):
+            job = flood(own_keeper, 3 * MIB)
+            assert job.ended().outcome.status is COMPLETED
+            assert os.stat(job.job.log).st_size == 3 * MIB
+            half = b"y\n" * (LIMIT // 4)
+            assert shown(job) == half + left_out(2 * MIB) + half
+        assert own_keeper.wait("untrimmed")["why"] == "Operation not supported"
+        assert not [frame for frame in own_keeper.frames if frame["op"] == "untrimmed"]
