@@ -1,5 +1,6 @@
 """What the http server says in its log; of a state that many requests meet, only the change."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ class Teller:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._unavailable = False
+        self._lock = threading.Lock()
 
     def say(self, event: Event, **facts: Any) -> None:
         self._journal.say(event, **facts)
@@ -32,11 +34,13 @@ class Teller:
         self.failed("a connection", "", error)
 
     def unavailable(self, why: BaseException) -> None:
-        if not self._unavailable:
-            self._unavailable = True
-            self.say(Event.HTTP_DATABASE_UNAVAILABLE, why=why)
+        with self._lock:
+            if not self._unavailable:
+                self._unavailable = True
+                self.say(Event.HTTP_DATABASE_UNAVAILABLE, why=why)
 
     def available(self) -> None:
-        if self._unavailable:
-            self._unavailable = False
-            self.say(Event.HTTP_DATABASE_BACK)
+        with self._lock:
+            if self._unavailable:
+                self._unavailable = False
+                self.say(Event.HTTP_DATABASE_BACK)

@@ -1,6 +1,7 @@
 """A database that is locked, moved, replaced or missing: 503, nothing half done, and then as before."""
 
 import os
+import re
 import select
 import shutil
 import time
@@ -199,8 +200,9 @@ def test_while_it_is_moved_away_everything_is_503_and_afterwards_as_before(
         assert stream.next()[1]["status"] == "Pending"  # whoever listened, listens on
     for request in known.writes:
         assert server.ask(*request).status in (200, 202)
-    assert server.log.count("http_database_unavailable") == 1
-    assert server.log.count("http_database_back") == 1
+    # Said once, not by each request; once more where a look that failed ends after another's success.
+    said = re.findall("http_database_(unavailable|back)", server.log)
+    assert said in (["unavailable", "back"], ["unavailable", "back"] * 2)
     assert " failed: " not in server.log
 
 
