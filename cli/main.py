@@ -13,6 +13,7 @@ from cli.failures import report
 from cli.list import list_
 from cli.logs import logs
 from cli.options import places
+from cli.prune import prune
 from cli.retry import retry
 from cli.serve import serve
 from cli.status import status
@@ -68,6 +69,7 @@ for _verb in (
     retry,
     wait,
     logs,
+    prune,
     types,
     check,
     version,

@@ -72,7 +72,32 @@ def duration(written: str) -> float:
     """Type of an option: seconds, or such as 250ms, 10s, 5m, 1h."""
     from supervisor.units import duration as seconds  # noqa: PLC0415  (only where a duration is given)
 
+    return _read(written, seconds)
+
+
+def period(written: str) -> float:
+    """Type of an option: a duration, or `forever`, which is infinity."""
+    from supervisor.units import period as seconds  # noqa: PLC0415  (only where one is given)
+
+    return _read(written, seconds)
+
+
+def _read(written: str, seconds: Callable[[str], float]) -> float:
     try:
         return seconds(written)
     except ValueError as error:
         raise click.BadParameter(f"{written!r} {error}.") from error
+
+
+def keep_options(command: F) -> F:
+    """How long ended jobs are kept."""
+    for status, default in (("cancelled", "7d"), ("failed", "30d"), ("completed", "7d")):
+        command = option(
+            f"--keep-{status}",
+            type=period,
+            metavar="DURATION",
+            default=default,
+            show_default=True,
+            help=f"How long {status.title()} jobs are kept, with attempts and logs; or: forever.",
+        )(command)
+    return command

@@ -1,11 +1,12 @@
 """asyncworker serve: this process becomes the service."""
 
+import math
 import os
 import sys
 
 import click
 
-from cli.options import duration, option, verb
+from cli.options import duration, keep_options, option, verb
 from supervisor.settings import Locations
 
 
@@ -31,6 +32,7 @@ from supervisor.settings import Locations
     type=click.Path(),
     help="What callers of REST must send as a bearer token.",
 )
+@keep_options
 def serve(
     at: Locations,
     drain_timeout: float | None,
@@ -39,6 +41,7 @@ def serve(
     token_file: str | None,
     *,
     no_http: bool,
+    **keep: float,
 ) -> None:
     """Run the service in the foreground."""
     given = {
@@ -49,6 +52,7 @@ def serve(
         "LOG_FORMAT": log_format,
         "HTTP": "" if no_http else http,
         "TOKEN_FILE": token_file and os.path.abspath(token_file),
+        **{name.upper(): "forever" if math.isinf(time) else repr(time) for name, time in keep.items()},
     }
     os.environ.update({f"ASYNCWORKER_{name}": value for name, value in given.items() if value is not None})
     sys.stdout.flush()

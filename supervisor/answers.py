@@ -34,6 +34,17 @@ class Cancellation:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed because it had been kept long enough, or would be."""
+
+    jobs: Mapping[JobStatus, int]
+    """How many of each status."""
+    log_bytes: int
+    problem: str | None
+    """What could not be removed, in a sentence; where there is more, the first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Life:
     """A supervisor on record, and whether it is alive."""
 

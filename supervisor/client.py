@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from supervisor.answers import Cancellation, Overview, Page
+from supervisor.answers import Cancellation, Overview, Page, Pruned
 from supervisor.clock import Clock, SystemClock
 from supervisor.errors import InvalidKey, InvalidPayload, JobNotEnded, UnknownJob
 from supervisor.lifecycle import JobStatus
 from supervisor.payload import to_text
-from supervisor.settings import Locations
+from supervisor.settings import Keep, Locations
 from supervisor.store.records import Attempt, Job
 from supervisor.waiting import changes
 from supervisor.ways.choice import aside, through_the_socket
@@ -156,6 +156,25 @@ class Client:
         A job that leaves the status before its turn comes is left alone.
         """
         return self._ask(lambda way: way.cancel_matching(type, status))
+
+    def prune(
+        self,
+        keep_completed: float,
+        keep_failed: float,
+        keep_cancelled: float,
+        *,
+        dry_run: bool = False,
+        on_progress: Callable[[Pruned], None] = lambda _: None,
+    ) -> Pruned:
+        """Remove the jobs that ended longer ago than this, with their attempts and logs, in small steps.
+
+        Args:
+            keep_completed, keep_failed, keep_cancelled: Seconds; infinity keeps them all.
+            dry_run: Only say what would be removed.
+            on_progress: Called with what has been removed so far, again and again.
+        """
+        keep = Keep(keep_completed, keep_failed, keep_cancelled)
+        return self._ask(lambda way: way.prune(keep, on_progress, dry_run=dry_run))
 
     def wait(
         self,

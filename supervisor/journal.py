@@ -65,6 +65,8 @@ class Event(Enum):
     HTTP_DATABASE_BACK = ("info", "http: the database answers again")
     HTTP_JOB_TYPES_UNREADABLE = ("warning", "http goes on with the job types it had: {why}")
     HTTP_TOKEN_EXPOSED = ("warning", "others on this machine may read the token file {path}; chmod it to 600")
+    JOBS_PRUNED = ("info", "removed after their time: {jobs}; {megabytes:.1f} MB of logs")
+    LOGS_NOT_REMOVED = ("error", "{why}; pruning goes on with everything else")
     DATABASE_UNAVAILABLE = (
         "error",
         "{why}; trying again in {pause:g} s, {waiting} outcomes wait to be recorded",

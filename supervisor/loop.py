@@ -4,6 +4,7 @@ from supervisor import claiming, recording, terminating, wakeup
 from supervisor.errors import StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
+from supervisor.retention import Retention
 from supervisor.stopping import Stopping
 from supervisor.store import Store
 from supervisor.supervision import Entry, Supervision
@@ -27,6 +28,7 @@ class Loop:
         self._owner = Owner()
         self._stopping = Stopping()
         self._tidying = Tidying()
+        self._retention = Retention()
         self._nudged = True
         self._checkpoints = False
         self._tick_at = 0.0
@@ -53,6 +55,7 @@ class Loop:
             self._write()
         s.keeping.keep_spares(s)
         s.notify.step(s)
+        self._prune()
 
     def _hear_hangup(self) -> None:
         if self._signals.hung_up:
@@ -82,6 +85,15 @@ class Loop:
             self._wait_for_database(error)
             return
         self._settle(entry)
+
+    def _prune(self) -> None:
+        """A transaction of its own: nothing that has to be written waits for it, or fails with it."""
+        if self._retry_pause:
+            return
+        try:
+            self._retention.step(self._s, self._store, busy=self._something_to_write())
+        except StoreUnavailable as error:
+            self._wait_for_database(error)
 
     def _settle(self, entry: Entry) -> None:
         """It is committed: now what depends on it may happen."""
@@ -153,7 +165,7 @@ class Loop:
         s = self._s
         if self._something_to_write():
             return 0.0
-        due = [self._retry_at] if self._retry_pause else [self._tick_at, s.due_at]
+        due = [self._retry_at] if self._retry_pause else [self._tick_at, s.due_at, self._retention.due(s)]
         due += [s.keeping.due(), self._stopping.due(), s.notify.due()]
         if s.front is not None:
             due.append(s.front.due())

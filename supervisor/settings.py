@@ -78,6 +78,29 @@ class Locations:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Seconds for which ended jobs are kept, with their attempts and logs; infinity: for ever."""
+
+    completed: float = 7 * 86_400.0
+    failed: float = 30 * 86_400.0
+    cancelled: float = 7 * 86_400.0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Raises InvalidConfiguration."""
+        plain = cls()
+
+        def given(name: str, default: float) -> float:
+            return _seconds(environ, f"ASYNCWORKER_KEEP_{name}", default, forever=True)
+
+        return cls(
+            given("COMPLETED", plain.completed),
+            given("FAILED", plain.failed),
+            given("CANCELLED", plain.cancelled),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What `serve` runs with. Durations are in seconds."""
 
@@ -91,6 +114,7 @@ class Settings:
     """Between two heartbeats in the database: for people to see, nobody's death is judged by it."""
     recovery: float = 2.0
     """Between two looks for jobs whose owner is gone."""
+    keep: Keep = Keep()
     spares: int = 2
     """Children kept started and waiting at the gate, so that a job need not wait for a fork."""
 
@@ -103,17 +127,18 @@ class Settings:
             locations=Locations.resolve(environ=environ),
             drain_timeout=_seconds(environ, "ASYNCWORKER_DRAIN_TIMEOUT", _DRAIN_TIMEOUT),
             log_format="json" if log_format == "json" else "text",
+            keep=Keep.from_environment(environ),
         )
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(environ: Mapping[str, str], name: str, default: float, *, forever: bool = False) -> float:
     text = environ.get(name)
     if text is None:
         return default
-    from supervisor.units import duration  # noqa: PLC0415  (the command line resolves locations without it)
+    from supervisor.units import duration, period  # noqa: PLC0415  (the command line resolves without it)
 
     try:
-        return duration(text)
+        return period(text) if forever else duration(text)
     except ValueError as error:
         raise InvalidConfiguration(f"{name}: {error}") from error
 

@@ -44,6 +44,16 @@ def duration(written: str | float) -> float:
     return float(seconds)
 
 
+def period(written: str | float) -> float:
+    """Like `duration`; `"forever"` is infinity."""
+    if isinstance(written, str) and written.strip() == "forever":
+        return math.inf
+    try:
+        return duration(written)
+    except ValueError as error:
+        raise ValueError(f"{error}, or forever" if DURATION in str(error) else str(error)) from error
+
+
 def size(written: str | float) -> int:
     """Bytes in `1024`, `"64K"`, `"10m"`: powers of 1024, whole numbers."""
     count = _spoken_bytes(written) if isinstance(written, str) else _whole(written)

@@ -108,6 +108,20 @@ class Store:
                 _raw(self._kept).execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         return self._checkpointer is not None
 
+    def empty_log(self) -> None:
+        """Checkpoint, and cut the write-ahead log to nothing, so that the disk gets back what was freed.
+
+        Not where another has this duty, and not while somebody reads: nobody is waited for.
+        """
+        if self._checkpointer is None or self._kept is None:
+            return
+        with translated(self.path):
+            raw = _raw(self._kept)
+            (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
+            raw.execute("PRAGMA busy_timeout=0")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            raw.execute(f"PRAGMA busy_timeout={patience}")
+
     def settle(self, *, settled: bool) -> None:
         """See to the schema, then keep a connection where one is to be kept."""
         with translated(self.path):

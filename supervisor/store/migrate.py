@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import StaticPool, create_engine
@@ -12,6 +13,10 @@ from supervisor.store.locks import beside, holding
 HEAD = "0003"
 KNOWN = ("0001", "0002", "0003")
 """Every revision, oldest first; a test compares them with migrations/versions."""
+
+_INCREMENTAL = 2
+_WRITTEN_ANEW = 2**30
+"""Bytes, about seven seconds: a larger file is not worth the wait at a start, nor the room that it takes."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -59,6 +64,29 @@ def _version(connection: sqlite3.Connection, path: Path) -> str | None:
     return str(row[0])
 
 
+def _begin(connection: sqlite3.Connection) -> None:
+    """A transaction that writes, on a file whose free pages can be given back to the disk."""
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # Only the first statement of all can still choose that; alone, it would put a page into the file.
+        connection.execute("BEGIN DEFERRED")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    else:
+        _let_it_shrink(connection)
+        connection.execute("BEGIN IMMEDIATE")
+
+
+def _let_it_shrink(connection: sqlite3.Connection) -> None:
+    """What was made without that is written anew, once."""
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    if mode != _INCREMENTAL and pages * page_size <= _WRITTEN_ANEW:
+        # Where the disk has no room for a second copy, or somebody has the file open, it stays as it is.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("VACUUM")
+
+
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     """A migration that rebuilds a table drops it, and foreign keys would then delete what refers to it."""
     from alembic import command  # noqa: PLC0415 - nearly a second, where it is not needed
@@ -69,7 +97,7 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys=OFF")
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     with engine.connect() as wrapped, wrapped.begin():
-        connection.execute("BEGIN IMMEDIATE")
+        _begin(connection)
         config.attributes["connection"] = wrapped
         command.upgrade(config, "head")
         if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:

@@ -2,16 +2,18 @@
 """Straight to the store: what is done while no service answers, and what its socket does not offer."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from supervisor.answers import Cancellation, Life, Overview, Page, slots_of
+from supervisor.answers import Cancellation, Life, Overview, Page, Pruned, slots_of
 from supervisor.clock import Clock
 from supervisor.errors import InvalidConfiguration
 from supervisor.lifecycle import JobStatus
 from supervisor.liveness import Here, any_alive, is_alive
 from supervisor.nudge import nudge
-from supervisor.settings import Locations
+from supervisor.pruning import Pruning, survey
+from supervisor.settings import Keep, Locations
 from supervisor.store import Store, Transaction, attempts, jobs, open_store, submitting, supervisors, tallies
 from supervisor.store.records import Attempt, Job
 from supervisor.store.submitting import Wanted
@@ -20,6 +22,9 @@ from supervisor.ways.way import Choice, Submission, not_ended
 
 BATCH = 500
 """Cancelled in one transaction: the supervisor, too, wants to write."""
+
+REST = 3
+"""Times as long as each step of pruning took: others want to write, and one of them makes the checkpoints."""
 
 
 class StoreWay:
@@ -101,6 +106,18 @@ class StoreWay:
             cancelled += batch
             nudge(self._locations.state_dir)
         return cancelled
+
+    def prune(self, keep: Keep, told: Callable[[Pruned], None], *, dry_run: bool) -> Pruned:
+        store, logs = self._store(), self._locations.logs
+        if dry_run:
+            return survey(store, logs, keep, self._clock)
+        pruning = Pruning(store, logs, keep, self._clock)
+        began = self._clock.monotonic()
+        for _ in pruning:
+            told(pruning.done)
+            time.sleep(REST * (self._clock.monotonic() - began))
+            began = self._clock.monotonic()
+        return pruning.done
 
     def look(self, ids: Sequence[str]) -> tuple[list[Job], bool]:
         with self._store().read() as tx:

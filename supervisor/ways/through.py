@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from supervisor import reading
-from supervisor.answers import CANCEL_HEADER, Cancellation, Overview, Page
+from supervisor.answers import CANCEL_HEADER, Cancellation, Overview, Page, Pruned
 from supervisor.errors import AmbiguousJob, InvalidKey, UnknownJob, UnknownJobType
 from supervisor.lifecycle import JobStatus
+from supervisor.settings import Keep
 from supervisor.store.records import Attempt, CancelAnswer, Job
 from supervisor.ways.exchange import Answer, Exchange
 from supervisor.ways.typesfile import unknown_type
@@ -88,6 +89,9 @@ class SocketWay:
 
     def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
         raise NotThisWay("REST cancels one job, whatever has become of it since it was listed")
+
+    def prune(self, keep: Keep, told: Callable[[Pruned], None], *, dry_run: bool) -> Pruned:
+        raise NotThisWay("REST removes nothing")
 
     def look(self, ids: Sequence[str]) -> tuple[list[Job], bool]:
         return [self.get(job_id) for job_id in ids], self.has_supervisor()

@@ -1,13 +1,14 @@
 # ruff: noqa: A002 - `type` is the word that callers use
 """What a way must be able to do, and how it says that it cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from supervisor.answers import Cancellation, Overview, Page
+from supervisor.answers import Cancellation, Overview, Page, Pruned
 from supervisor.errors import JobNotEnded
 from supervisor.lifecycle import JobStatus
+from supervisor.settings import Keep
 from supervisor.store.records import Attempt, CancelAnswer, Job
 
 
@@ -61,6 +62,9 @@ class Way(Protocol):
         """Raises JobNotEnded."""
 
     def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]: ...
+
+    def prune(self, keep: Keep, told: Callable[[Pruned], None], *, dry_run: bool) -> Pruned:
+        """`told` what is done, again and again."""
 
     def look(self, ids: Sequence[str]) -> tuple[list[Job], bool]:
         """The jobs of these whole ids in the same order, and whether a supervisor is alive."""

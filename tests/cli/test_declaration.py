@@ -22,7 +22,7 @@ def way() -> str:
     return "store"
 
 
-VERBS = "serve submit status list cancel retry wait logs types check version completion".split()
+VERBS = "serve submit status list cancel retry wait logs prune types check version completion".split()
 
 
 def options() -> Iterator[tuple[str, click.Option]]:
@@ -133,7 +133,8 @@ def test_serve_becomes_the_service_with_everything_in_its_environment(
     monkeypatch.setattr(os, "execv", lambda _program, words: became.append(words))
     monkeypatch.setattr(os, "environ", dict(os.environ))
     words = ("serve", "--drain-timeout", "1m30s", "--log-format", "json", "--no-http", "--state-dir", "here")
-    assert asyncworker(*words).code == 0
+    kept = ("--keep-failed", "forever", "--keep-cancelled", "90s")
+    assert asyncworker(*words, *kept).code == 0
     assert became == [[sys.executable, "-P", "-m", "supervisor"]]
     given = {name[12:]: text for name, text in os.environ.items() if name.startswith("ASYNCWORKER_")}
     assert given == {
@@ -143,6 +144,9 @@ def test_serve_becomes_the_service_with_everything_in_its_environment(
         "DRAIN_TIMEOUT": "90.0",
         "LOG_FORMAT": "json",
         "HTTP": "",
+        "KEEP_COMPLETED": "604800.0",
+        "KEEP_FAILED": "forever",
+        "KEEP_CANCELLED": "90.0",
     }
     assert not (installation.folder / "here").exists()
 

@@ -214,3 +214,51 @@ def test_a_kill_around_alembic_leaves_a_file_that_opens(path: Path, point: str) 
     assert opening_killed(path, prepare)
     assert path.stat().st_size == 0
     check_works(path)
+
+
+def auto_vacuum_of(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA auto_vacuum").fetchone()[0])
+
+
+def an_older_file(path: Path) -> None:
+    """With a job, and without the means to shrink, as the versions before made it."""
+    open_store(str(path)).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = NONE")
+        connection.execute("VACUUM")
+    assert auto_vacuum_of(path) == 0
+    with open_store(str(path)) as opened, opened.write() as tx:
+        submit(tx)
+
+
+def migrated_once_more(path: Path) -> None:
+    """By a migration to come, which does nothing."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(migrate, "is_current", lambda *_: False)
+        migrate.migrate(path, lambda: sqlite3.connect(path, isolation_level=None))
+
+
+def test_a_new_file_can_shrink(path: Path) -> None:
+    open_store(str(path)).close()
+    assert auto_vacuum_of(path) == migrate._INCREMENTAL
+
+
+def test_an_older_file_can_shrink_after_its_next_migration(path: Path) -> None:
+    an_older_file(path)
+    migrated_once_more(path)
+    assert auto_vacuum_of(path) == migrate._INCREMENTAL
+    with open_store(str(path), create=False) as opened, opened.read() as tx:
+        assert jobs.count(tx) == 1
+        assert tx.scalar(text("PRAGMA integrity_check")) == "ok"
+
+
+def test_a_file_that_is_too_large_to_be_written_anew_is_migrated_as_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_older_file(path)
+    monkeypatch.setattr(migrate, "_WRITTEN_ANEW", 4096)
+    migrated_once_more(path)
+    assert auto_vacuum_of(path) == 0
+    with open_store(str(path), create=False) as opened, opened.read() as tx:
+        assert jobs.count(tx) == 1

@@ -16,6 +16,7 @@ from supervisor.store import (
     attempts,
     derived,  # noqa: F401  its tables join the metadata
     jobs,
+    pruning,
     supervisors,
 )
 from supervisor.store.schema import metadata
@@ -75,6 +76,12 @@ USES: dict[str, Use] = {
     "attempts_of": lambda tx: attempts.of(tx, "old-7"),
     "not_ended": supervisors.not_ended,
     "beat": lambda tx: supervisors.beat(tx, uuid="u", now=NOW),
+    "due": lambda tx: pruning.due(tx, status=JobStatus.COMPLETED, until=NOW, limit=20),
+    "due after": lambda tx: pruning.due(
+        tx, status=JobStatus.COMPLETED, until=NOW, after=pruning.Due(4_000, 4_000, ""), limit=20
+    ),
+    "not due": lambda tx: pruning.due(tx, status=JobStatus.COMPLETED, until=0, limit=20),
+    "prune": lambda tx: pruning.remove(tx, pruning.Due(7, 7, "old-7"), status=JobStatus.COMPLETED, until=NOW),
     "front page of a status": lambda tx: jobs.page(tx, status=JobStatus.COMPLETED),
     "front page of a rare status": lambda tx: jobs.page(tx, status=JobStatus.IN_PROGRESS),
     "front page of a type": lambda tx: jobs.page(tx, type="A"),
@@ -94,7 +101,7 @@ def old(store: Store) -> Store:
                 " INSERT INTO jobs (id, type, payload, status, priority, attempt, max_attempts, crashes,"
                 " owner, pid, created_at, started_at, completed_at)"
                 " SELECT 'old-' || i, iif(i % 2, 'A', 'B'), '{}', 'Completed', 0, 1, 1, 0, 'owner-1', 5,"
-                " 1, 2, 3"
+                " 1, 2, i"
                 " FROM n"
             )
         )

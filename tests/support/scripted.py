@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -130,6 +130,12 @@ class FlakyStore:
         if self.fail_after_commit:
             self.fail_after_commit -= 1
             raise StoreUnavailable("the commit was not confirmed")
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        return self._store.read()
+
+    def empty_log(self) -> None:
+        self._store.empty_log()
 
     def try_become_checkpointer(self) -> bool:
         return self._store.try_become_checkpointer()

@@ -1,0 +1,109 @@
+"""Logs of jobs that are pruned: put aside by one rename each, then removed piece by piece.
+
+Removing gigabytes takes its time, and while rows are deleted the database is locked. A rename takes next to
+none, and what lies here is nobody's: whoever prunes next removes it, whatever died in between.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from supervisor.clock import Clock
+
+FOLDER = ".removed"
+SLICE = 0.005
+"""Seconds of work at a time."""
+
+_PIECE = 64 * 2**20
+"""Bytes of a file that are given back at a time."""
+
+
+class RemovedLogs:
+    """The folder for them, within that of the logs: a rename does not lead to another disk."""
+
+    def __init__(self, logs: Path, clock: Clock) -> None:
+        self._logs = logs
+        self._folder = logs / FOLDER
+        self._clock = clock
+        self.bytes = 0
+        """Given back so far."""
+        self.problem: str | None = None
+        """The first thing that could not be removed, and why."""
+
+    def put_aside(self, job_id: str) -> bool:
+        """False where that could not be done; then the logs are where they were."""
+        if "/" in job_id or job_id.startswith("."):
+            return True  # no job of ours, and no folder of ours
+        try:
+            os.rename(self._logs / job_id, self._folder / job_id)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                self.note(self._logs / job_id, error)
+                return False
+        return True
+
+    def make_sure(self) -> None:
+        """What was put aside stays so, even if the power fails."""
+        descriptor = os.open(self._logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def make_folder(self) -> None:
+        """Raises OSError."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+
+    def remove(self) -> Iterator[None]:
+        """Everything that was put aside, by whomever; one step for each slice of time."""
+        until = self._clock.monotonic() + SLICE
+        for _ in self._pieces(self._folder):
+            if self._clock.monotonic() >= until:
+                yield
+                until = self._clock.monotonic() + SLICE
+
+    def _pieces(self, folder: Path) -> Iterator[None]:
+        for path in _inside(folder):
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    yield from self._pieces(path)
+                    path.rmdir()
+                else:
+                    yield from self._file(path)
+            except FileNotFoundError:
+                continue  # another one prunes as well
+            except OSError as error:
+                self.note(path, error)
+            yield
+
+    def _file(self, path: Path) -> Iterator[None]:
+        taken = _taken(path)
+        left = 0 if path.is_symlink() else path.lstat().st_size
+        while left > _PIECE:
+            left -= _PIECE
+            os.truncate(path, left)
+            yield
+        path.unlink()
+        self.bytes += taken
+
+    def note(self, path: Path, error: OSError) -> None:
+        self.problem = self.problem or f"{path} cannot be removed ({error.strerror})"
+
+
+def size_of(logs: Path, job_id: str) -> int:
+    """Bytes of all logs of a job, as far as they are on the disk."""
+    return sum(_taken(path) for path in _inside(logs / job_id))
+
+
+def _taken(path: Path) -> int:
+    """A long log has a hole where its middle was."""
+    found = path.lstat()
+    return min(found.st_size, 512 * found.st_blocks)
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in os.listdir(folder)]
+    except OSError:
+        return []
