@@ -66,6 +66,10 @@ class StoreUnavailable(AsyncWorkerError):
     exit_code = 4
 
 
+class StoreLocked(StoreUnavailable):
+    """The database is locked by another process; try again."""
+
+
 class NotOurDatabase(StoreUnavailable):
     """The database file is not a database of AsyncWorker."""
 

@@ -7,11 +7,12 @@ record leads to. A retry waits for the transaction, or has made the job Pending 
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from supervisor.answers import Pruned
 from supervisor.clock import Clock
+from supervisor.errors import StoreLocked
 from supervisor.lifecycle import JobStatus
 from supervisor.removed_logs import SLICE, RemovedLogs, size_of
 from supervisor.settings import Keep
@@ -29,11 +30,15 @@ _PAGES = 20
 
 
 class Pruning:
-    """Iterate over it: each step is one short piece of work. Raises StoreUnavailable."""
+    """Iterate over it: each step is one short piece of work. Raises StoreUnavailable.
 
-    def __init__(self, store: Store, logs: Path, keep: Keep, clock: Clock) -> None:
+    One that is not `patient` waits for nobody who writes, but comes back to it in its next step.
+    """
+
+    def __init__(self, store: Store, logs: Path, keep: Keep, clock: Clock, *, patient: bool = True) -> None:
         self._store = store
         self._clock = clock
+        self._patient = patient
         self._until = _limits(keep, clock.now())
         self._folder = logs
         self._logs = RemovedLogs(logs, clock)
@@ -52,13 +57,11 @@ class Pruning:
                 after = self._remove_batch(status, until, after)
                 yield
                 yield from self._logs.remove()
-        while self._forget_supervisors():
-            yield
-        yield
-        while self._give_back():
-            yield
-        if self._removed or self._logs.bytes:
-            self._store.empty_log()
+        for more in (self._forget_supervisors, self._give_back):
+            while self._tried(more):
+                yield
+        # Even where nothing was removed here: who prunes by hand cannot do it.
+        self._store.empty_log()
 
     def _oldest(self, status: JobStatus, until: int) -> pruning.Due | None:
         """A look that takes no lock: most of the time there is nothing."""
@@ -71,6 +74,10 @@ class Pruning:
         try:
             self._logs.make_folder()
             removed, last = self._remove_some(status, until, after)
+        except StoreLocked:
+            if self._patient:
+                raise
+            return after
         except OSError as error:
             self._logs.note(self._folder, error)
             return None
@@ -84,7 +91,7 @@ class Pruning:
         """How many, and the last one that was tried."""
         removed, last = 0, None
         over = self._clock.monotonic() + SLICE
-        with self._store.write() as tx:
+        with self._store.write(patient=self._patient) as tx:
             for job in pruning.due(tx, status=status, until=until, after=after, limit=_BATCH):
                 last = job
                 if self._logs.put_aside(job.id):
@@ -95,12 +102,21 @@ class Pruning:
                 self._logs.make_sure()
         return removed, last
 
+    def _tried(self, step: Callable[[], bool]) -> bool:
+        """Whether there is more to do."""
+        try:
+            return step()
+        except StoreLocked:
+            if self._patient:
+                raise
+            return True
+
     def _forget_supervisors(self) -> bool:
         until = self._clock.now() - _SUPERVISORS_KEPT_FOR
         with self._store.read() as tx:
             old = pruning.old_supervisors(tx, until=until, enough=_SUPERVISORS_KEPT, limit=_BATCH)
         if old:
-            with self._store.write() as tx:
+            with self._store.write(patient=self._patient) as tx:
                 for uuid in old:
                     pruning.forget_supervisor(tx, uuid)
         return bool(old)
@@ -112,7 +128,7 @@ class Pruning:
         if free <= _PAGES_LEFT:
             return False
         over = self._clock.monotonic() + SLICE
-        with self._store.write() as tx:
+        with self._store.write(patient=self._patient) as tx:
             while free > _PAGES_LEFT and self._clock.monotonic() < over:
                 pruning.give_back(tx, _PAGES)
                 free -= _PAGES

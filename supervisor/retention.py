@@ -40,7 +40,7 @@ class Retention:
             return
         if self._pruning is None:
             locations = s.settings.locations
-            self._pruning = Pruning(store, locations.logs, s.settings.keep, s.clock)
+            self._pruning = Pruning(store, locations.logs, s.settings.keep, s.clock, patient=False)
             self._steps = iter(self._pruning)
         self._due_at = began + _BETWEEN_PASSES
         over = True  # after an error, too

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -62,12 +62,16 @@ class Store:
         self._lives = 0
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """BEGIN IMMEDIATE: one that reads first and then wants the lock would fail without waiting."""
+    def write(self, *, patient: bool = True) -> Iterator[Transaction]:
+        """BEGIN IMMEDIATE: one that reads first and then wants the lock would fail without waiting.
+
+        Raises StoreLocked where another process writes: at once where not `patient`.
+        """
         with translated(self.path), self._connection() as connection, connection.begin():
             raw = _raw(connection)
             raw.execute("PRAGMA query_only=OFF")
-            raw.execute("BEGIN IMMEDIATE")
+            with nullcontext() if patient else _impatient(raw):
+                raw.execute("BEGIN IMMEDIATE")
             yield connection
             # SQLite rolls back by itself when the disk is full or fails; the driver's commit would then do
             # nothing, successfully.
@@ -117,10 +121,8 @@ class Store:
             return
         with translated(self.path):
             raw = _raw(self._kept)
-            (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
-            raw.execute("PRAGMA busy_timeout=0")
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            raw.execute(f"PRAGMA busy_timeout={patience}")
+            with _impatient(raw):
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def settle(self, *, settled: bool) -> None:
         """See to the schema, then keep a connection where one is to be kept."""
@@ -224,6 +226,17 @@ class Store:
             raise RuntimeError(
                 "this store was opened before a fork; start a process anew to open the database"
             )
+
+
+@contextmanager
+def _impatient(raw: sqlite3.Connection) -> Iterator[None]:
+    """Nobody is waited for."""
+    (milliseconds,) = raw.execute("PRAGMA busy_timeout").fetchone()
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        yield
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
 def _raw(connection: Connection) -> sqlite3.Connection:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from supervisor.errors import StoreUnavailable
+from supervisor.errors import StoreLocked, StoreUnavailable
 
 
 class ConstraintBroken(RuntimeError):
@@ -53,4 +53,5 @@ def _translation(path: Path, error: BaseException | None, *, reading: bool) -> E
     if sentence is None:
         reason = error if isinstance(error, sqlite3.Error) else type(error).__name__
         return StoreUnavailable(f"the database {path} cannot be used: {reason}")
-    return StoreUnavailable(sentence.format(path=path))
+    locked = code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return (StoreLocked if locked else StoreUnavailable)(sentence.format(path=path))

@@ -121,8 +121,8 @@ class FlakyStore:
         self.fail_to_reopen = 0
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        with self._store.write() as tx:
+    def write(self, *, patient: bool = True) -> Iterator[Transaction]:
+        with self._store.write(patient=patient) as tx:
             yield tx
             if self.fail_before_commit:
                 self.fail_before_commit -= 1

@@ -8,7 +8,7 @@ import pytest
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome
-from supervisor.store import jobs
+from supervisor.store import jobs, open_store
 from tests.support.builders import an_identity
 from tests.support.scripted import Scripted, scripted
 
@@ -143,6 +143,22 @@ def test_a_transaction_that_fails_leaves_the_job_and_is_tried_again(it: Scripted
     prune(it)
     assert on_record(it) == set()
     assert not log.exists()
+
+
+def test_nobody_who_writes_is_waited_for(it: Scripted) -> None:
+    ended(it, "old")
+    duty = it.loop._retention
+    duty._due_at = float("inf")
+    it.tick(8 * DAY)
+    with open_store(it.s.settings.locations.database) as other, other.write():
+        for _ in range(5):
+            duty._due_at = it.clock.monotonic()
+            it.loop._prune()
+        assert on_record(it) == {"old"}
+    assert "database_unavailable" not in it.log.getvalue()
+    prune(it)
+    assert on_record(it) == set()
+    assert "1 Completed" in it.log.getvalue()
 
 
 def test_two_supervisors_remove_each_job_once(it: Scripted) -> None:
