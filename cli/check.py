@@ -22,6 +22,8 @@ def check(at: Locations) -> None:
     mistakes = _handlers_that_fail(configured, _as_given(at.config))
     for sentence in without_effect(configured):
         talk(f"Note: {sentence}")
+    for sentence in _what_this_host_refuses(configured):
+        talk(f"Note: {sentence}")
     if mistakes:
         raise InvalidConfiguration("\n".join(mistakes))
     count = len(configured.types)
@@ -38,6 +40,19 @@ def _handlers_that_fail(configured: "JobTypes", file: Path) -> list[str]:
         f"{file}: job_types.{each.name}.handler: {failure}"
         for each in configured.types.values()
         if each.handler and (failure := failures[each.handler])
+    ]
+
+
+def _what_this_host_refuses(configured: "JobTypes") -> list[str]:
+    """A line for each job type whose jobs could not be confined here. The service may run elsewhere."""
+    from supervisor.confining import confinement  # noqa: PLC0415  (processes, for this verb only)
+    from workers.abilities import obstacle  # noqa: PLC0415
+
+    return [
+        f"{each.name}: its jobs would not be started here, by this user: {why}"
+        for each in configured.types.values()
+        if each.sandbox.asked or each.run_as
+        if (why := obstacle(confinement(each, []), private=each.working_directory is None))
     ]
 
 

@@ -4,16 +4,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from supervisor.confining import confinement, service_files
 from supervisor.jobtypes.records import JobType
 from supervisor.store.records import Job
 from supervisor.supervision import Supervision
 from workers.assignment import Assignment
-from workers.confinement import Confinement
 from workers.trees import COOKIE
 
 _MINIMAL = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
 _NEVER = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_DIRECTORY", "ASYNCWORKER_", "INVOCATION_ID")
 """The service's own: with these a job could speak to systemd, or with us, in the service's name."""
+
+
+_OF_A_USER = ("HOME", "LOGNAME", "SHELL", "TMPDIR", "USER")
+"""Those of the service's user mislead a job that runs as another; the child sets that user's."""
 
 
 def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
@@ -43,13 +47,8 @@ def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
         nice=job_type.nice,
         timeout=job_type.timeout,
         grace=job_type.grace,
-        confinement=confinement(job_type),
+        confinement=confinement(job_type, service_files(where.state_dir, s.here.lifelines, os.environ)),
     )
-
-
-def confinement(job_type: JobType) -> Confinement:
-    """What the kernel is to keep it from."""
-    return Confinement(no_new_privileges=job_type.sandbox.no_new_privileges)
 
 
 def environment(job_type: JobType, ours: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +56,10 @@ def environment(job_type: JobType, ours: Mapping[str, str]) -> dict[str, str]:
     inherit = job_type.env.inherit
     wanted = set(ours) if inherit == "all" else set(inherit)
     passed = {name: ours[name] for name in wanted if name in ours and not name.startswith(_NEVER)}
-    return minimal_environment(ours) | passed | dict(job_type.env.set)
+    known = minimal_environment(ours) | passed
+    if job_type.run_as:
+        known = {name: text for name, text in known.items() if name not in _OF_A_USER}
+    return known | dict(job_type.env.set)
 
 
 def minimal_environment(ours: Mapping[str, str]) -> dict[str, str]:

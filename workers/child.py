@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import workers
-from workers import command, containment, kernel, names, output, report, stacks
+from workers import command, containment, names, output, report, sandbox, stacks
 from workers.assignment import Assignment
 from workers.context import JobCancelled, JobContext
 from workers.frames import BrokenStream, Decoder, Frame
 from workers.interrupt import Interrupt
 from workers.report import Reporter
+from workers.sandbox import Place
 from workers.target import resolve
 
 
@@ -29,14 +30,14 @@ def live(gate: int, report_fd: int, keeper: int) -> None:
     reporter = Reporter(report_fd)
     reporter.tell("begun")
     interrupt = Interrupt(reporter.tell)
-    me = os.getpid()
     try:
-        last_word = _run(assignment, reporter, interrupt)
+        last_word = _run(assignment, keeper, reporter, interrupt)
     except JobCancelled as late:  # between two instructions of ours, after the handler or before it
         last_word = report.raised(late)
     interrupt.disarm()
     output.flush()
-    if os.getpid() != me:  # the handler has forked, and its copy came back too: only one of them is the job
+    # The handler has forked, and its copy came back too: only one of them is the job.
+    if os.getpid() != reporter.pid:
         os._exit(last_word.get("code", int(last_word["kind"] != "returned")) & 0xFF)
     heard = reporter.say(last_word | {"interrupted": interrupt.raised})
     if not heard:
@@ -60,7 +61,7 @@ def _wait_at(gate: int) -> Assignment | None:
             return Assignment.from_frame(frames[0])
 
 
-def _run(job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Frame:
+def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt) -> Frame:
     """Set up, import, call: the last word, whatever happens.
 
     The one place that catches everything: the job's code is behind it.
@@ -69,8 +70,7 @@ def _run(job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Frame:
         output.redirect(Path(job.log))
         containment.surround(job.environment, job.nice)
         containment.enter(Path(job.directory), private=job.private_directory)
-        if job.confinement.no_new_privileges:
-            kernel.gain_no_privileges()
+        sandbox.confine(job.confinement, Place.of(job), keeper, reporter.speak_for_me)
         interrupt.arm()
         if job.command is not None:
             reporter.say({"kind": "executing"})

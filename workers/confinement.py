@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 
+class CannotConfine(Exception):
+    """What a job type asks for cannot be had here. One sentence; the job is not started."""
+
+
 @dataclass(frozen=True, slots=True)
 class Confinement:
     """As its job type says it. Paths are absolute."""

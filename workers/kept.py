@@ -11,6 +11,7 @@ from typing import Any
 from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
+from workers.namespaces import job_below
 from workers.oom import oom_kills
 from workers.report import heard
 from workers.stacks import Stacks, due
@@ -152,6 +153,7 @@ class Kept:
         if self.termination is None or now < self._kill_due():
             return
         if self._stacks:
+            self._stacks.who = job_below(self.identity)
             self._next_kill = self._stacks.wait(self.termination, now)
             if self._next_kill is not None:
                 return
@@ -175,7 +177,7 @@ class Kept:
             return
         self._remind_at = float("inf")
         if not self.reaped and not self._interrupted and self._last_word is None:
-            sent(self.identity, signal.SIGTERM)
+            sent(job_below(self.identity), signal.SIGTERM)
 
     def killing(self, now: float) -> None:
         """Note that something of it was sent a SIGKILL."""

@@ -11,6 +11,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+_CAP_SYS_ADMIN = 21
 _CAPABILITY_VERSION_3 = 0x20080522
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
@@ -62,12 +63,23 @@ def gain_no_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
+def may_administer() -> bool:
+    """Whether we have CAP_SYS_ADMIN, without which namespaces take a user namespace around them."""
+    header, data = _Header(_CAPABILITY_VERSION_3, 0), (_Data * 2)()
+    _done(_libc.capget(ctypes.byref(header), data))
+    return bool(data[0].effective >> _CAP_SYS_ADMIN & 1)
+
+
+def bound_capabilities() -> None:
+    """Nothing that we execute can have a capability. After a change of user nobody may set this."""
+    for number in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) != 0:
+            return  # EINVAL: one more than there are. EPERM: then none can be gained but by a set-uid program
+
+
 def drop_capabilities() -> None:
     """Give up every capability, for good: a root without any still owns root's files, and no more."""
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    for number in range(64):
-        if _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) != 0:
-            break  # EINVAL: one more than there are; EPERM: nobody without CAP_SETPCAP, nor do we need to
     header = _Header(_CAPABILITY_VERSION_3, 0)
     _done(_libc.capset(ctypes.byref(header), (_Data * 2)()))
 

@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from workers.confinement import CannotConfine
 from workers.frames import Frame, encode
 from workers.target import TargetError
 from workers.wishes import heard_wish, wish_of
@@ -37,13 +38,18 @@ class Reporter:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._pid = os.getpid()
+        self.pid = os.getpid()
+        """Of the process that speaks; what a forked copy has to say is not asked for."""
         # Reentrant: a JobCancelled between its acquisition and the `with` would lock us out for ever.
         self._lock = threading.RLock()
         self._over = False
         self._last_progress = float("-inf")
         self._last_message: str | None = None
         self._messages_left = float(_MESSAGES)
+
+    def speak_for_me(self) -> None:
+        """In a forked process, which is the job from now on."""
+        self.pid = os.getpid()
 
     def progress(self, fraction: float, message: str | None) -> None:
         message = message if message is None else capped(message, _LONGEST_NEWS)
@@ -69,7 +75,7 @@ class Reporter:
 
     def tell(self, kind: str) -> None:
         """A word without more to it. Forked copies of the job are not asked."""
-        if os.getpid() == self._pid:
+        if os.getpid() == self.pid:
             with contextlib.suppress(OSError), self._lock:
                 self._write({"kind": kind})
 
@@ -116,7 +122,7 @@ def raised(error: BaseException) -> Frame:
 
 
 def not_started(error: BaseException) -> Frame:
-    message = str(error) if isinstance(error, TargetError) else described(error)
+    message = str(error) if isinstance(error, TargetError | CannotConfine) else described(error)
     return {"kind": "not_started", "message": capped(message, _LONGEST_MESSAGE), "traceback": trace(error)}
 
 

@@ -51,7 +51,7 @@ class Stacks:
 
     def __init__(self, who: Identity, log: str) -> None:
         self._written_from = float("inf")
-        self._who = who
+        self.who = who
         self._log = log
         self._asked: float | None = None
 
@@ -67,15 +67,15 @@ class Stacks:
 
     def _ask(self, termination: Termination, now: float) -> bool:
         """False where there is nobody to answer: it has exec'd, or reset the signal, or written already."""
-        if now >= self._written_from or not _masks(self._who.pid).get("SigCgt", 0) & _BIT:
+        if now >= self._written_from or not _masks(self.who.pid).get("SigCgt", 0) & _BIT:
             return False
         _append(self._log, f"asyncworker: {_when(termination, now)}; where its threads are:\n")
         self._asked = now
         # SIGCONT last: then a process that stops itself again and again answers before it does so.
-        return sent(self._who, _SIGNAL) and sent(self._who, signal.SIGCONT)
+        return sent(self.who, _SIGNAL) and sent(self.who, signal.SIGCONT)
 
     def _is_at_it(self, now: float) -> bool:
-        masks = _masks(self._who.pid)
+        masks = _masks(self.who.pid)
         pending = (masks.get("SigPnd", 0) | masks.get("ShdPnd", 0)) & _BIT
         if not masks.get("SigBlk", 0) & _BIT:
             return bool(pending)  # not scheduled yet

@@ -47,7 +47,12 @@ def _search_first(import_paths: Sequence[str | os.PathLike[str]]) -> None:
 def _not_found(
     module: str, error: ModuleNotFoundError, import_paths: Sequence[str | os.PathLike[str]]
 ) -> str:
-    looked = ", ".join(str(path) for path in import_paths)
+    looked = ", ".join(_place(path) for path in import_paths)
     if error.name and (module == error.name or module.startswith(error.name + ".")):
         return f"there is no module {error.name} (looked in {looked} and the installed packages)"
     return f"importing {module} failed: it needs a module {error.name}, which is not installed"
+
+
+def _place(path: str | os.PathLike[str]) -> str:
+    """With a word on a folder that this user may not read: what is in it looks as if it were not there."""
+    return f"{path}{'' if os.access(path, os.R_OK | os.X_OK) else ', which cannot be read,'}"

@@ -10,11 +10,6 @@ WITHOUT_EFFECT = {
     "limits.processes": _UNSAFE,
     "limits.open_files": _UNSAFE,
     "limits.file_size": _UNSAFE,
-    "run_as": _UNSAFE,
-    "sandbox.network": _UNSAFE,
-    "sandbox.private_tmp": _UNSAFE,
-    "sandbox.read_only": _UNSAFE,
-    "sandbox.writable": _UNSAFE,
 }
 """Key (`key: value` where only that value is without effect) -> what to say.
 

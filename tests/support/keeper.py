@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class TestKeeper:
 
     __test__ = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, through: Sequence[str] = ()) -> None:
+        """`through`: a program, with arguments, that executes what it is given."""
         self.folder = folder
         self.owner = str(uuid.uuid4())
         self.cookie = f"{self.owner}:1"
@@ -71,7 +72,7 @@ class TestKeeper:
         ours, theirs = socket.socketpair()
         with theirs, self.errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "workers.keeper", str(theirs.fileno())],
+                [*through, sys.executable, "-P", "-m", "workers.keeper", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
@@ -229,9 +230,9 @@ class RunningJob:
 
 
 @contextlib.contextmanager
-def keeper_in(folder: Path) -> Iterator[TestKeeper]:
+def keeper_in(folder: Path, through: Sequence[str] = ()) -> Iterator[TestKeeper]:
     """A keeper that is gone afterwards, with everything that it had, and has complained of nothing."""
-    keeper = TestKeeper(folder)
+    keeper = TestKeeper(folder, through)
     try:
         yield keeper
         if keeper.process.poll() is None:

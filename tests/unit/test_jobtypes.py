@@ -342,6 +342,7 @@ def test_an_unreadable_wait_is_not_compared() -> None:
         ("handler: null, command: [x]", False),
         ("sandbox: {network: false}", False),
         ("sandbox: {network: false}, preload: true", True),
+        ("run_as: {user: u}", False),
         ("sandbox: {no_new_privileges: false}", True),
     ],
 )
@@ -381,19 +382,18 @@ def test_keys_without_effect_are_named_with_their_types() -> None:
     job_types = parsed("""\
     defaults: {handler: "a:b", max_concurrency: 1}
     job_types:
-      A: {retries: {max_attempts: 2}, on_owner_death: fail, sandbox: {network: true}}
+      A: {retries: {max_attempts: 2}, on_owner_death: fail, limits: {processes: 3}}
       B: {retries: {max_attempts: 3}, on_owner_death: retry, limits: {memory: 1G}, run_as: {user: u}}
     """)
     assert without_effect(job_types) == [
         "limits.memory (B) is NOT enforced yet in this version",
-        "run_as (B) is NOT enforced yet in this version",
-        "sandbox.network (A) is NOT enforced yet in this version",
+        "limits.processes (A) is NOT enforced yet in this version",
     ]
 
 
 def test_a_key_in_the_defaults_counts_for_every_type() -> None:
-    assert without_effect(parsed(whole("", defaults="run_as: {user: u}"))) == [
-        "run_as (J) is NOT enforced yet in this version"
+    assert without_effect(parsed(whole("", defaults="limits: {memory: 1G}"))) == [
+        "limits.memory (J) is NOT enforced yet in this version"
     ]
 
 

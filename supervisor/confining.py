@@ -1,0 +1,32 @@
+"""A job type -> what the kernel is to keep its jobs from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from supervisor.jobtypes.records import JobType
+from workers.confinement import Confinement
+
+
+def confinement(job_type: JobType, hidden: Sequence[Path]) -> Confinement:
+    """What the kernel is to keep it from. `hidden`: files and folders of the service."""
+    sandbox, user = job_type.sandbox, job_type.run_as
+    read_only = sandbox.read_only
+    return Confinement(
+        user=user.user if user else None,
+        group=user.group if user else None,
+        no_new_privileges=sandbox.no_new_privileges,
+        network=sandbox.network,
+        private_tmp=sandbox.private_tmp,
+        read_only=[str(path) for path in read_only] if isinstance(read_only, tuple) else read_only,
+        writable=[str(path) for path in sandbox.writable],
+        hidden=[str(path) for path in hidden],
+    )
+
+
+def service_files(state_dir: Path, lifelines: Path, ours: Mapping[str, str]) -> list[Path]:
+    """The state folder, the token, and the database with its companions where that lies elsewhere."""
+    token = ours.get("ASYNCWORKER_TOKEN_FILE")
+    database = lifelines.with_name(lifelines.name.removesuffix("-owners"))
+    beside = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-owners")]
+    others = [*beside, *([Path(token).absolute()] if token else [])]
+    return [state_dir, *(path for path in others if not path.is_relative_to(state_dir))]

@@ -1,0 +1,129 @@
+"""What docs/isolation.md says that a job can and cannot do, tried by hostile jobs at each level."""
+
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.escapes import attempts
+from tests.escapes.ground import OTHER, Ground
+from tests.tree import ROOT
+from workers.confinement import Confinement
+
+LEVELS = ("ordinary", "root", "run_as", "sandbox")
+KEYS: dict[str, dict[str, Any]] = {
+    "network: false": {"network": False},
+    "private_tmp": {"private_tmp": 2**20},
+    "read_only: true": {"read_only": True},
+}
+"""What a cell of the table may name."""
+AT_LEAST = {"writable": ["/var/tmp"]}
+"""A sandbox for which nothing else is asked."""
+DEADLY = {"kill_everything"}
+"""Never tried where nothing is said to stop it."""
+
+
+def table() -> dict[str, dict[str, str]]:
+    text = (ROOT / "docs" / "isolation.md").read_text()
+    found = re.findall(r"^\| `(\w+)` \|[^|]*\|" + r"([^|]*)\|" * len(LEVELS) + r"$", text, re.MULTILINE)
+    return {
+        name: dict(zip(LEVELS, (cell.strip(" `") for cell in cells), strict=True)) for name, *cells in found
+    }
+
+
+TABLE = table()
+
+
+def test_every_attempt_has_its_row() -> None:
+    tried = {
+        name
+        for name, value in vars(attempts).items()
+        if callable(value)
+        and not name.startswith("_")
+        and getattr(value, "__module__", "") == attempts.__name__
+    }
+    assert TABLE.keys() == tried - {"try_all", "stay", "any_of", "Facts"}
+    assert {cell for row in TABLE.values() for cell in row.values()} == {"●", "○", "-", *KEYS}
+
+
+def confinement(ground: Ground, level: str, **keys: Any) -> Confinement:
+    user = str(OTHER) if level == "run_as" else None
+    return Confinement(user=user, group=user, hidden=ground.hidden, **keys)
+
+
+@cache
+def answers(ground: Ground, level: str, key: str) -> dict[str, str]:
+    """How all attempts came out, by one job at this level, with a sibling at the same one."""
+    keys = KEYS.get(key, AT_LEAST) if level == "sandbox" else {}
+    what = confinement(ground, level, **keys)
+    sibling = ground.run("stay", "null", what)
+    sibling.says("here\n")
+    facts = ground.facts | {"sibling": _pid_of_the_job(sibling.who.pid)}
+    names = [name for name in TABLE if name not in DEADLY or TABLE[name][level] == "●"]
+    job = ground.run("try_all", json.dumps({"facts": facts, "names": names}), what)
+    said: dict[str, str] = job.ended().value
+    assert sibling.who.is_running()
+    sibling.terminate()
+    sibling.ended()
+    return said
+
+
+def _pid_of_the_job(child: int) -> int:
+    """The deepest of the processes that a child consists of: stand-in, init, job."""
+    below = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    return _pid_of_the_job(int(below[0])) if below else child
+
+
+def grounds() -> list[tuple[str, str]]:
+    both = [("sandbox", "of_root"), ("sandbox", "of_ordinary")]
+    return [("ordinary", "of_ordinary"), ("root", "of_root"), ("run_as", "of_root"), *both]
+
+
+CASES = [
+    pytest.param(level, whose, name, TABLE[name][level], id=f"{name}-{level}-{whose}")
+    for level, whose in grounds()
+    for name in TABLE
+    if TABLE[name][level] != "-"
+]
+
+
+@pytest.mark.parametrize("level,whose,name,cell", CASES)
+def test_it_comes_out_as_the_table_says(
+    level: str, whose: str, name: str, cell: str, request: pytest.FixtureRequest
+) -> None:
+    ground: Ground = request.getfixturevalue(whose)
+    if name == "open_a_disk" and not ground.facts["disk"]:
+        pytest.skip("there is no disk")
+    if name == "connect_to_a_socket_of_the_host" and not ground.facts["run_socket"]:
+        pytest.skip("nobody but root can have a socket in /run")
+    said = answers(ground, level, cell if cell in KEYS else "")[name]
+    assert said.startswith("got through" if cell == "○" else "stopped"), said
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row["sandbox"] in KEYS])
+def test_without_the_key_that_the_table_names_it_gets_through(of_ordinary: Ground, name: str) -> None:
+    if name == "connect_to_a_socket_of_the_host" and not of_ordinary.facts["run_socket"]:
+        pytest.skip("nobody but root can have a socket in /run")
+    assert answers(of_ordinary, "sandbox", "")[name] == "got through"
+
+
+def test_a_set_uid_program_makes_root_of_a_job_that_may_gain_privileges(of_root: Ground) -> None:
+    """So that the attempt is known to be one."""
+    what = Confinement(user=str(OTHER), group=str(OTHER), hidden=of_root.hidden, no_new_privileges=False)
+    names = ["become_root_by_a_set_uid_program"]
+    job = of_root.run("try_all", json.dumps({"facts": of_root.facts, "names": names}), what)
+    assert job.ended().value == {names[0]: "got through"}
+
+
+@pytest.mark.parametrize("whose", ["of_root", "of_ordinary"])
+def test_whoever_kills_everything_in_a_sandbox_hits_nobody_else(
+    whose: str, request: pytest.FixtureRequest
+) -> None:
+    ground: Ground = request.getfixturevalue(whose)
+    assert answers(ground, "sandbox", "")["kill_everything"] == "stopped: AssertionError: only its own"
+    for pid in ground.facts["service"]:
+        os.kill(pid, 0)
