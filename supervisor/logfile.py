@@ -90,14 +90,20 @@ class Following:
         self._at = 0
         self._last = b""
 
-    def read(self) -> bytes:
-        """The next part; empty when there is nothing more at the moment. Raises UnreadableLog."""
+    def open(self) -> None:
+        """Raises UnreadableLog. That there is no log yet is no mistake: it is looked for when it is read."""
         if self._log is None:
             try:
                 self._log = LogFile(self._state_dir, self._path)
-            except FileNotFoundError:  # nothing printed yet
-                return b""
+            except FileNotFoundError:
+                return
             self._view = self._log.view()
+
+    def read(self) -> bytes:
+        """The next part; empty when there is nothing more at the moment. Raises UnreadableLog."""
+        self.open()
+        if self._log is None:
+            return b""
         text = self._next(self._log)
         self._last = text[-1:] or self._last
         return text

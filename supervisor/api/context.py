@@ -9,6 +9,7 @@ from supervisor.api.body import Bodies
 from supervisor.api.configured import Configured
 from supervisor.api.database import Database
 from supervisor.api.feed import Feed
+from supervisor.api.following import Followers
 from supervisor.api.threads import Threads
 from supervisor.clock import Clock, SystemClock
 from supervisor.settings import Locations
@@ -25,6 +26,7 @@ class Context:
     database: Database
     types: Configured
     feed: Feed
+    followers: Followers = field(default_factory=Followers)
     clock: Clock = field(default_factory=SystemClock)
     bodies: Bodies = field(default_factory=Bodies)
     readers: Threads = field(default_factory=lambda: Threads("read", READERS))
@@ -33,7 +35,13 @@ class Context:
     @property
     def busy(self) -> bool:
         """Whether a thread is at work that nobody can stop."""
-        return bool(self.readers.busy or self.writers.busy or self.feed.threads.busy)
+        threads = (self.readers, self.writers, self.feed.threads, self.followers.threads)
+        return any(each.busy for each in threads)
+
+    def close(self) -> None:
+        """The server stops: every stream ends."""
+        self.feed.close()
+        self.followers.close()
 
 
 def _of(request: Request) -> Context:

@@ -38,6 +38,8 @@ _ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to recognise it
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _OPEN_TO_ALL = "/healthz"
 _STREAM = "/api/events"
+ASKED_FOR_HEAD = "asyncworker.head"
+"""In the scope of a request that was HEAD, for a route that would stream for ever."""
 
 
 class Gate:
@@ -139,7 +141,7 @@ def too_large() -> Problem:
 def _as_get(scope: Scope) -> dict[str, Any]:
     """HEAD is GET without a body, which uvicorn leaves out by itself; a stream would never end."""
     if scope["method"] == "HEAD" and scope["path"] != _STREAM:
-        return {**scope, "method": "GET"}
+        return {**scope, "method": "GET", ASKED_FOR_HEAD: True}
     return dict(scope)
 
 

@@ -11,6 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from supervisor.api import described
 from supervisor.api.context import Context, Shared
+from supervisor.api.following import Output, Stream, no_such_attempt, unreadable
+from supervisor.api.gate import ASKED_FOR_HEAD
 from supervisor.api.jobs import find
 from supervisor.api.problems import Problem
 from supervisor.api.query import LARGEST_NUMBER, Query
@@ -37,10 +39,20 @@ class Part:
 
 @router.get("/api/jobs/{id}/log", **described.LOG)
 async def log(request: Request, shared: Shared, job_id: described.JobId) -> Response:
-    """What the job printed; ranges of bytes can be asked for."""
-    query = Query(request, "attempt")
+    """What the job printed, and ranges of it.
+
+    Of a log that is longer than `limits.output` the beginning and the end, with a line between that says how
+    much is missing: lengths and ranges count in this text. With `follow=true` it goes on until the job has
+    ended, from one attempt to the next, or until the `attempt` asked for has; ranges are ignored then.
+    """
+    query = Query(request, "attempt", "follow")
     attempt = query.optional_whole("attempt", LARGEST_NUMBER)
+    follow = query.flag("follow")
     query.check()
+    if follow:
+        make = partial(Output, shared.locations, partial(find, shared, job_id), attempt)
+        output = await shared.readers.run(make)
+        return Stream(shared.followers, output, head=ASKED_FOR_HEAD in request.scope)
     file = await shared.readers.run(partial(_open, shared, job_id, attempt))
     try:
         view = View(0, b"", 0, 0) if file is None else await shared.readers.run(file.view)
@@ -73,6 +85,10 @@ def part_of(size: int, header: str | None) -> Part:
     return Part(start, stop, size, is_whole=False)
 
 
+class _Shorter(Exception):
+    """The log became shorter while it was read."""
+
+
 class _Text(StreamingResponse):
     """A part of what an open log shows; the log is closed in the end, however that comes."""
 
@@ -86,6 +102,8 @@ class _Text(StreamingResponse):
     async def __call__(self, *asgi: "object") -> None:
         try:
             await super().__call__(*asgi)  # type: ignore[arg-type]
+        except _Shorter:
+            return
         finally:
             _close(self._file)
 
@@ -99,7 +117,7 @@ async def _content(shared: Context, file: LogFile | None, view: View, part: Part
         while file is not None and at < piece.stop:
             text = await shared.readers.run(partial(file.read_kept, at, min(piece.stop, at + _AT_ONCE)))
             if not text:  # the job prints faster than this is read: an answer that is too short is seen to be
-                raise RuntimeError("the log became shorter while it was read")
+                raise _Shorter
             yield text
             at += len(text)
 
@@ -108,14 +126,14 @@ def _open(shared: Context, job_id: str, attempt: int | None) -> LogFile | None:
     """None where nothing has been printed yet. A Problem where there is no such attempt."""
     job = find(shared, job_id)
     if attempt is not None and attempt > job.attempt:
-        raise Problem(404, "There is no such attempt of this job.", [("attempt", f"there are {job.attempt}")])
+        raise no_such_attempt(job)
     path = shared.locations.log_of(job.id, attempt or max(1, job.attempt))
     try:
         return LogFile(shared.locations.state_dir, path)
     except FileNotFoundError:
         return None
     except UnreadableLog as error:
-        raise Problem(404, "The log of this attempt cannot be read.") from error
+        raise unreadable() from error
 
 
 def _close(file: LogFile | None) -> None:

@@ -39,6 +39,13 @@ class Query:
     def optional_whole(self, name: str, largest: int) -> int | None:
         return self.whole(name, 1, largest) if name in self._given else None
 
+    def flag(self, name: str) -> bool:
+        """By default not."""
+        text = self._given.get(name, "false")
+        if text not in ("true", "false"):
+            self._errors.append((name, "must be true or false"))
+        return text == "true"
+
     def status(self, name: str) -> JobStatus | None:
         """An empty one means any."""
         text = self._given.get(name)

@@ -54,7 +54,7 @@ async def _run(
             os.close(told)
 
     app = application(settings, context, teller, installed_version())
-    await Server(app, ready=ready, ending=feed.close, parent=parent).serve(listeners)
+    await Server(app, ready=ready, ending=context.close, parent=parent).serve(listeners)
     return context.busy
 
 

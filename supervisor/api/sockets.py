@@ -80,6 +80,7 @@ def _listen(family: socket.AddressFamily, ip: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _notice_the_lost(listener)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((ip, port))
@@ -88,6 +89,14 @@ def _listen(family: socket.AddressFamily, ip: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _notice_the_lost(listener: socket.socket) -> None:
+    """Connections inherit it: who is lost while following a silent job is noticed in two minutes."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
 
 
 def _close(listeners: Iterable[socket.socket]) -> None:
