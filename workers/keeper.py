@@ -204,7 +204,7 @@ class Keeper:
 
     def _tend(self, kept: Kept, now: float) -> None:
         if self._can_hear and (progress := kept.take_progress(now)):
-            self._link.send({**progress, "op": "progress", "child": kept.number})
+            self._link.send(progress)
         with contextlib.suppress(OSError):  # as above: it is tried again
             kept.remind_when_due(now)
             kept.kill_when_due(now)
@@ -261,7 +261,8 @@ class Keeper:
         kept.launched.close()
         if kept.directory:
             self._broom.remove(kept.directory)
-        self._link.send({"op": "ended", "child": kept.number, **kept.end_record(now)})
+        for frame in kept.last_frames(now):
+            self._link.send(frame)
 
     def _own(self) -> set[int]:
         """Pids of the children that we did launch."""

@@ -1,6 +1,7 @@
 """A child as its keeper knows it: idle or assigned, heard, terminated, swept."""
 
 import fcntl
+import math
 import os
 import signal
 import sys
@@ -205,12 +206,18 @@ class Kept:
         return float("inf") if self._progress is None else self._progress_from
 
     def take_progress(self, now: float) -> Frame | None:
-        """The newest progress that nobody has taken, unless the one before was taken just now."""
+        """A frame: the newest progress that nobody took, unless the one before was taken just now."""
         if self._progress is None or now < self._progress_from:
             return None
         progress, self._progress = self._progress, None
         self._progress_from = now + _PROGRESS_PAUSE
-        return progress
+        return {**progress, "op": "progress", "child": self.number}
+
+    def last_frames(self, now: float) -> list[Frame]:
+        """The last progress, however soon it came after the one before, and the end record."""
+        progress = self.take_progress(math.inf)
+        end = {"op": "ended", "child": self.number, **self.end_record(now)}
+        return [progress, end] if progress else [end]
 
     def end_record(self, now: float) -> dict[str, Any]:
         """Everything about its end, once nothing of it is alive.

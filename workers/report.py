@@ -46,6 +46,7 @@ class Reporter:
         self._last_progress = float("-inf")
         self._last_message: str | None = None
         self._messages_left = float(_MESSAGES)
+        self._held_back: tuple[float, str | None] | None = None
 
     def speak_for_me(self) -> None:
         """In a forked process, which is the job from now on."""
@@ -54,19 +55,24 @@ class Reporter:
     def progress(self, fraction: float, message: str | None) -> None:
         message = message if message is None else capped(message, _LONGEST_NEWS)
         if not self._is_news(fraction, message, time.monotonic()):
+            self._held_back = fraction, message
             return
+        self._held_back = None
         # A job that closed its descriptors runs on without progress; its end will say what happened.
         with contextlib.suppress(OSError), self._lock:
             if not self._over:
-                self._write({"kind": "progress", "fraction": fraction, "message": message})
+                self._write(_news(fraction, message))
 
     def say(self, frame: Frame) -> bool:
         """Send a last word; False when nobody can hear it, because the job closed the pipe.
 
+        Before it comes how far the job was at last, if that was too soon after the news before to be told.
         Progress from a thread that runs on is silent from then on: it must not get into the middle.
         """
         try:
             with self._lock:
+                if self._held_back and not self._over:
+                    self._write(_news(*self._held_back))
                 self._over = frame["kind"] != "executing"
                 self._write(frame)
         except OSError:
@@ -97,6 +103,10 @@ class Reporter:
         rest = memoryview(encode(frame))
         while rest:
             rest = rest[os.write(self._fd, rest) :]
+
+
+def _news(fraction: float, message: str | None) -> Frame:
+    return {"kind": "progress", "fraction": fraction, "message": message}
 
 
 def returned(value: Any) -> Frame:

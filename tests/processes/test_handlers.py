@@ -71,6 +71,26 @@ def test_progress_comes_through_and_the_newest_is_not_lost(keeper: TestKeeper) -
     assert len(said) < 20
 
 
+def test_of_a_flood_of_progress_little_is_passed_on_and_the_last_before_the_end_is(
+    keeper: TestKeeper,
+) -> None:
+    job = keeper.run(
+        """
+        import time
+        def handler(payload, job):
+            over, step = time.monotonic() + 0.5, 0
+            while time.monotonic() < over:
+                step += 1
+                job.progress(step % 1000 / 1000, f"step {step}")
+            job.progress(0.875, "the last")
+            return step
+        """
+    )
+    ended = job.ended()
+    assert len(ended.progress) < 20 < int(ended.outcome.result or "")
+    assert (ended.progress[-1]["fraction"], ended.progress[-1]["message"]) == (0.875, "the last")
+
+
 def test_progress_from_a_thread_that_runs_on_does_not_spoil_the_last_word(keeper: TestKeeper) -> None:
     source = """
     import itertools, threading

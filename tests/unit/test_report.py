@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -153,6 +153,25 @@ def test_a_flood_of_new_messages_is_cut_off_and_then_goes_on(
     now += 0.1
     reporter.progress(0.5, "later")
     assert [frame["message"] for frame in _heard(pipe[0])] == ["later"]
+
+
+@pytest.mark.parametrize("message", [str, lambda _: "the same"])
+def test_before_the_last_word_comes_the_last_progress_however_soon_it_came(
+    pipe: tuple[int, int], message: Callable[[int], str]
+) -> None:
+    reporter = Reporter(pipe[1])
+    for step in range(1000):
+        reporter.progress(step / 1000, message(step))
+    reporter.say({"kind": "returned"})
+    *_, last, word = _heard(pipe[0])
+    assert (last["fraction"], last["message"], word["kind"]) == (0.999, message(999), "returned")
+
+
+def test_what_was_passed_on_already_is_not_said_again_at_the_end(pipe: tuple[int, int]) -> None:
+    reporter = Reporter(pipe[1])
+    reporter.progress(0.5, None)
+    reporter.say({"kind": "returned"})
+    assert [frame["kind"] for frame in _heard(pipe[0])] == ["progress", "returned"]
 
 
 def test_a_progress_frame_goes_into_the_pipe_in_one_piece(pipe: tuple[int, int]) -> None:
