@@ -6,7 +6,7 @@ from typing import Any
 from supervisor.journal import Event
 from supervisor.lifecycle import JobStatus
 from supervisor.outcome import Outcome
-from supervisor.retrying import another, final
+from supervisor.retrying import another, final, has_crashed
 from supervisor.store import jobs
 from supervisor.store.records import Job
 from supervisor.supervision import Entry, Supervision
@@ -23,6 +23,7 @@ def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome) -> bool:
     again = another(outcome, job, job_type, s.chance)
     if again is None:
         outcome = final(outcome, job, job_type)
+        attempt["crashed"] = has_crashed(outcome)
         status = outcome.status if jobs.finish(entry.tx, **attempt, outcome=outcome) else None
     else:
         run_at = now + round(again.pause * 1000) if again.pause else None

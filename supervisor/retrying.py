@@ -42,7 +42,7 @@ def another(
     """
     if outcome.status is not JobStatus.FAILED or job_type is None or outcome.wish == "discard":
         return None
-    crashed = _crashed(outcome)
+    crashed = has_crashed(outcome)
     if crashed and job.crashes + 1 >= job_type.max_crashes:
         return None
     if outcome.failure_kind in OWNER_DEATHS:
@@ -73,7 +73,7 @@ def backoff(retries: Retries, failures: int, chance: Callable[[], float]) -> flo
     return pause * chance() if retries.jitter else pause
 
 
-def _crashed(outcome: Outcome) -> bool:
+def has_crashed(outcome: Outcome) -> bool:
     """A supervisor that was stopped in good order was not brought down by its job."""
     return outcome.failure_kind in CRASHES and not outcome.stopped
 
@@ -82,7 +82,7 @@ def _why_no_more(outcome: Outcome, job: Job, job_type: JobType | None) -> str | 
     if outcome.status is not JobStatus.FAILED or job_type is None or outcome.wish == "discard":
         return None
     crashes = job.crashes + 1
-    if _crashed(outcome) and job.crashes and crashes >= job_type.max_crashes:
+    if has_crashed(outcome) and job.crashes and crashes >= job_type.max_crashes:
         return f"that was crash {crashes}, and max_crashes is {job_type.max_crashes}"
     if outcome.failure_kind in OWNER_DEATHS:
         return None

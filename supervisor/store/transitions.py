@@ -61,6 +61,7 @@ _FINISH = (
         failure_kind=bindparam("new_failure_kind"),
         exit_code=bindparam("new_exit_code"),
         signal=bindparam("new_signal"),
+        crashes=jobs.c.crashes + bindparam("crashed"),
     )
 )
 _GIVE_BACK = _to(
@@ -134,7 +135,16 @@ def claim(
     return True
 
 
-def finish(tx: Transaction, *, job_id: str, owner: str, attempt: int, outcome: Outcome, now: int) -> bool:
+def finish(
+    tx: Transaction,
+    *,
+    job_id: str,
+    owner: str,
+    attempt: int,
+    outcome: Outcome,
+    now: int,
+    crashed: bool = False,
+) -> bool:
     """False where this attempt of this owner is not in progress: whoever ended it has written why."""
     values = {
         "the_id": job_id,
@@ -147,6 +157,7 @@ def finish(tx: Transaction, *, job_id: str, owner: str, attempt: int, outcome: O
         "new_failure_kind": outcome.failure_kind,
         "new_exit_code": outcome.exit_code,
         "new_signal": outcome.signal,
+        "crashed": int(crashed),
     }
     if not _won(tx, _FINISH, values):
         return False

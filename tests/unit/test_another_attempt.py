@@ -87,7 +87,7 @@ def test_a_job_that_is_killed_again_and_again_stops_after_max_crashes(it: Script
         wait_for_the_next(it)
     attempt_ends(it, **KILLED)
     ended = job(it)
-    assert (ended.status, ended.failure_kind) == (JobStatus.FAILED, FailureKind.SIGNALLED)
+    assert (ended.status, ended.failure_kind, ended.crashes) == (JobStatus.FAILED, FailureKind.SIGNALLED, 3)
     assert (ended.error_message or "").endswith("; that was crash 3, and max_crashes is 3")
 
 
