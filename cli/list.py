@@ -48,7 +48,7 @@ def list_(
 def _lines(found: "Page") -> Iterator[str]:
     now = time.time_ns() // 1_000_000
     rows = [
-        (job.id, job.type, str(job.status), when(job.created_at), took(job, now), remark(job))
+        (job.id, job.type, str(job.status), when(job.created_at), took(job, now), remark(job, now))
         for job in found.items
     ]
     if rows:

@@ -1,62 +1,137 @@
-"""A job's life on a terminal while somebody waits for it: a spinner, then its progress."""
+"""Jobs on a terminal while somebody waits for them: a line for each, with its progress as a bar.
 
-import contextlib
+The lines are drawn anew after every look at the jobs, several times a second, in place of those before.
+"""
+
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from cli.harmless import one_line
+from cli.wording import following, soon, span
 from supervisor.lifecycle import JobStatus
 
 if TYPE_CHECKING:
     from supervisor.client import Client
     from supervisor.store.records import Job
 
+_MOST = 10
+"""Lines of jobs at a time; those that run come first."""
+_BAR = 24
+_ROUND = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_TURN = 100
+"""Milliseconds."""
+_ASCII = str.maketrans({"━": "#", "─": "-", "…": ".", **dict.fromkeys(_ROUND, "*")})
 
-def watch_live(client: "Client", job: "Job") -> "Job":
-    """Wait for the job's end and give it as it is then; show its life on a terminal.
 
-    Raises NoSupervisor as `Client.watch` does.
+def watch_live(
+    client: "Client",
+    ids: Sequence[str],
+    timeout: float | None = None,
+    tell: "Callable[[Job], None] | None" = None,
+) -> "list[Job]":
+    """Wait until all have ended, and give them as they are then; on a terminal, show how far they are.
+
+    `tell` is called with each that has ended, and may print. Raises as `Client.watch` does.
     """
-    with _display() as display:
-        for changed in client.watch([job.id]):
-            for job in changed:  # noqa: PLR1704  the newest is what is wanted
-                display(job)
-    return job
+    jobs: dict[str, Job] = {}
+    screen = Screen()
+    try:
+        for changed in client.watch(ids, timeout):
+            jobs.update((job.id, job) for job in changed)
+            if tell and any(job.ended for job in changed):
+                screen.clear()
+                for job in changed:
+                    if job.ended:
+                        tell(job)
+            screen.draw(lines_of(list(jobs.values()), len(set(ids)), time.time_ns() // 1_000_000))
+    finally:
+        screen.clear()
+    return [jobs[job_id] for job_id in ids]
 
 
-@contextlib.contextmanager
-def _display() -> Iterator[Callable[["Job"], None]]:
-    if not sys.stderr.isatty():
-        yield lambda _job: None
-        return
-    from rich import progress  # noqa: PLC0415  (90 ms, for a terminal only)
-    from rich.console import Console  # noqa: PLC0415
+class Screen:
+    """The last lines of standard error; nothing is drawn where that is no terminal."""
 
-    bar = progress.Progress(
-        progress.SpinnerColumn(),
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(bar_width=30),
-        progress.TimeElapsedColumn(),
-        console=Console(stderr=True, markup=False, emoji=False, highlight=False),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=None)
+    def __init__(self) -> None:
+        self._drawn = 0
+        self._live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._ascii = not (sys.stderr.encoding or "").lower().startswith("utf")
 
-        def display(job: "Job") -> None:
-            fraction = job.progress_fraction
-            bar.update(
-                task,
-                description=_line(job),
-                total=None if fraction is None else 1.0,
-                completed=fraction or 0.0,
-            )
+    def draw(self, lines: Sequence[str]) -> None:
+        """These instead of those before. What is too long is cut: a terminal would make two lines of it."""
+        if not self._live:
+            return
+        columns = shutil.get_terminal_size().columns - 1
+        fitting = [cut(line, columns) for line in lines]
+        if self._ascii:
+            fitting = [line.translate(_ASCII) for line in fitting]
+        self._put("".join(f"{line}\n" for line in fitting), len(fitting))
 
-        yield display
+    def clear(self) -> None:
+        if self._drawn:
+            self._put("", 0)
+
+    def _put(self, text: str, number: int) -> None:
+        back = f"\x1b[{self._drawn}A" if self._drawn else ""
+        click.echo(f"{back}\r\x1b[J{text}", nl=False, err=True, color=True)
+        self._drawn = number
 
 
-def _line(job: "Job") -> str:
-    message = f"  {one_line(job.progress_message)}" if job.progress_message else ""
-    waiting = " (waiting for a slot)" if job.status is JobStatus.PENDING else ""
-    return f"{job.type} {job.status}{waiting}{message}"
+def lines_of(jobs: "Sequence[Job]", number: int, now: int) -> list[str]:
+    """What is to be seen of these, the first so far of `number`, at this time in milliseconds."""
+    left = [job for job in jobs if not job.ended]
+    shown = sorted(left, key=lambda job: job.status is not JobStatus.IN_PROGRESS)[:_MOST]
+    lines = [_line(job, now, named=number > 1) for job in shown]
+    if number > 1:
+        ended = len(jobs) - len(left)
+        lines.append(f"  {_bar(ended / number)} {ended} of {number} have ended")
+    return lines
+
+
+def cut(text: str, columns: int) -> str:
+    """Text that takes up no more columns than these."""
+    taken = fits = 0
+    for position, character in enumerate(text):
+        wide = unicodedata.east_asian_width(character) in "WF"
+        taken += 0 if unicodedata.combining(character) else 1 + wide
+        if taken > columns:
+            return f"{text[:fits]}…"
+        if taken < columns:
+            fits = position + 1
+    return text
+
+
+def _line(job: "Job", now: int, *, named: bool) -> str:
+    """`⠋ ━━━━━━──────  40% Report InProgress for 12 s, attempt 2 of 3: page 3 of 8`."""
+    turning = _ROUND[now // _TURN % len(_ROUND)] if job.status is JobStatus.IN_PROGRESS else " "
+    return f"{turning} {_bar(job.progress_fraction)} {_state(job, now, named=named)}"
+
+
+def _state(job: "Job", now: int, *, named: bool) -> str:
+    parts = [f"{job.type} {job.id[:8]} {job.status}" if named else f"{job.type} {job.status}"]
+    if job.status is JobStatus.IN_PROGRESS and job.started_at is not None:
+        parts[0] += f" for {span(max(0, now - job.started_at) // 1000 * 1000)}"
+        if job.max_attempts > 1:
+            parts.append(f"attempt {job.attempt} of {job.max_attempts}")
+    elif job.attempt:
+        parts.append(f"attempt {following(job)}")
+    if job.status is JobStatus.PENDING:
+        later = job.run_at is not None and job.run_at > now
+        parts.append(f"waits until {soon(job.run_at or 0, now)}" if later else "waits for a slot")
+    if job.cancel_requested_at is not None:
+        parts.append("cancel requested")
+    message = f": {one_line(job.progress_message)}" if job.progress_message else ""
+    return ", ".join(parts) + message
+
+
+def _bar(fraction: float | None) -> str:
+    full = int((fraction or 0.0) * _BAR)
+    share = "" if fraction is None else f"{fraction:.0%}"
+    return f"{'━' * full}{'─' * (_BAR - full)} {share:>4}"

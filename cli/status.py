@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.attempts import attempt_lines
 from cli.connection import connect
-from cli.harmless import harmless, json_safe, one_line
+from cli.harmless import json_safe, one_line
 from cli.options import json_option, verb
 from cli.output import show, table, talk
-from cli.wording import progress, span, termination, took, when, why
+from cli.wording import progress, span, took, turn, when, why
+from supervisor.lifecycle import JobStatus
 from supervisor.settings import Locations
 
 if TYPE_CHECKING:
     from supervisor.answers import Life, Overview
-    from supervisor.store.records import Attempt, Job
+    from supervisor.store.records import Job
 
 _LONGEST = 2000
 """Characters of a payload or a result for people to see; --json gives all."""
@@ -39,7 +41,7 @@ def status(at: Locations, job: str | None, *, as_json: bool) -> None:
         attempts = client.attempts(found.id)
     document = representation.job(found)
     document["attempts"] = [representation.attempt(each) for each in attempts]
-    show(document, lambda: [*_job(found), *_attempts(attempts)], as_json=as_json)
+    show(document, lambda: [*_job(found), *attempt_lines(attempts, at)], as_json=as_json)
 
 
 def _overview(seen: "Overview") -> Iterator[str]:
@@ -81,8 +83,8 @@ def _job(job: "Job") -> Iterator[str]:
     facts = {
         "Job": job.id,
         "Type": job.type,
-        "Status": f"{job.status}{', cancel requested' if job.cancel_requested_at and not job.ended else ''}",
-        "Why": why(job),
+        "Status": ", ".join([str(job.status), *_further(job, now)]),
+        "Why": why(job) if job.ended else "",
         "Progress": progress(job),
         "Result": _short(job.result),
         "Payload": _short(job.payload),
@@ -92,47 +94,22 @@ def _job(job: "Job") -> Iterator[str]:
         "Ended": when(job.completed_at) if job.completed_at else "",
         "Ran": took(job, now) if job.started_at else "",
         "Cancelled": f"requested {when(job.cancel_requested_at)}" if job.cancel_requested_at else "",
-        "Process": str(job.pid) if job.pid and not job.ended else "",
-        "Supervisor": job.owner or "",
-        "Attempt": f"{job.attempt} of {job.max_attempts}" if job.attempt else "",
+        "Attempts": f"{job.attempt} of {job.max_attempts}" if job.attempt else "",
+        "Crashes": str(job.crashes) if job.crashes else "",
     }
     for name, fact in facts.items():
         if fact:
             yield f"{name + ':':<12}{one_line(fact)}"
 
 
-def _attempts(attempts: "list[Attempt]") -> Iterator[str]:
-    for each in attempts:
-        ran = f", ran {span(each.ended_at - each.started_at)}" if each.ended_at else ""
-        yield ""
-        yield f"Attempt {each.number}: {each.status or 'running'}, began {when(each.started_at)}{ran}"
-        code = "" if each.exit_code is None else str(each.exit_code)
-        facts = {
-            "process": str(each.child.pid),
-            "supervisor": each.owner,
-            "why": why(each),
-            "exit code": code,
-            "signal": "" if each.signal is None else str(each.signal),
-            "ended by": _ended_by(each),
-            "used": _used(each),
-        }
-        for name, fact in facts.items():
-            if fact:
-                yield f"  {name + ':':<12}{one_line(fact)}"
-        if each.traceback:
-            yield from (f"  | {line}" for line in harmless(each.traceback).splitlines())
-
-
-def _ended_by(attempt: "Attempt") -> str:
-    how = attempt.termination
-    return f"{how.get('reason', 'us')}: {termination(how)}" if how else ""
-
-
-def _used(attempt: "Attempt") -> str:
-    if attempt.user_seconds is None or attempt.system_seconds is None or attempt.max_rss_bytes is None:
-        return ""
-    processor = span(1000 * (attempt.user_seconds + attempt.system_seconds))
-    return f"{processor} of processor time, {attempt.max_rss_bytes / 2**20:.0f} MiB at most"
+def _further(job: "Job", now: int) -> Iterator[str]:
+    """What there is to come."""
+    if job.cancel_requested_at and not job.ended:
+        yield "cancel requested"
+    if job.status is JobStatus.PENDING and job.attempt:
+        left = job.max_attempts - job.attempt
+        yield f"tried again {turn(job, now)}"
+        yield f"{left} attempt{'' if left == 1 else 's'} left"
 
 
 def _number(value: int | None) -> str:

@@ -74,7 +74,7 @@ def _leave(client: "Client", *, quiet: bool) -> int:
 
 def _wait(client: "Client", job: "Job", *, follow: bool, bare: bool) -> int:
     try:
-        ended = follow_output(client, job) if follow else watch_live(client, job)
+        ended = follow_output(client, job) if follow else watch_live(client, [job.id])[0]
     except NoSupervisor as error:
         raise NoSupervisor(_abandoned(client.get(job.id))) from error
     completed = ended.status is JobStatus.COMPLETED

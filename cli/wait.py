@@ -1,19 +1,15 @@
 """asyncworker wait: until all have ended."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from cli.connection import connect
 from cli.failures import INTERRUPTED
+from cli.live import watch_live
 from cli.options import duration, option, verb
 from cli.output import say, talk
 from cli.wording import ending
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Locations
-
-if TYPE_CHECKING:
-    from supervisor.store.records import Job
 
 
 @verb("wait")
@@ -23,13 +19,9 @@ def wait(at: Locations, jobs: tuple[str, ...], timeout: float | None) -> int:
     """Wait until every JOB has ended: exit code 0 if all Completed, else 1."""
     with connect(at) as client:
         try:
-            ended = client.wait(jobs, timeout, on_change=_tell)
+            ids = [client.get(job).id for job in jobs]
+            ended = watch_live(client, ids, timeout, tell=lambda job: say(ending(job)))
         except KeyboardInterrupt:
             talk("Stopped waiting; what has not ended goes on.")
             return INTERRUPTED
     return 0 if all(job.status is JobStatus.COMPLETED for job in ended) else 1
-
-
-def _tell(job: "Job") -> None:
-    if job.ended:
-        say(ending(job))

@@ -127,13 +127,13 @@ class Installation:
             os.close(master)
 
     @contextmanager
-    def started(self, *words: str) -> "Iterator[subprocess.Popen[str]]":
+    def started(self, *words: str, stderr: int = subprocess.PIPE) -> "Iterator[subprocess.Popen[str]]":
         """A command that runs while the test goes on."""
         child = subprocess.Popen(
             self.command(*words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             env=self.environment,
             cwd=self.folder,
             text=True,
@@ -176,6 +176,20 @@ class PlayedService:
             attempt = jobs.find(tx, job_id).attempt
             now = _milliseconds()
             assert jobs.finish(tx, job_id=job_id, owner=ME, attempt=attempt, outcome=outcome, now=now)
+
+    def try_again(self, job_id: str, run_at: int | None = None, **known: Any) -> None:
+        """Its attempt has failed, and another follows: not before `run_at`."""
+        outcome = Outcome(JobStatus.FAILED, **known)
+        with self.store.write() as tx:
+            facts: dict[str, Any] = {"attempt": jobs.find(tx, job_id).attempt, "now": _milliseconds()}
+            budget: dict[str, Any] = {"run_at": run_at, "crashed": False, "counted": True}
+            assert jobs.try_again(tx, job_id=job_id, owner=ME, outcome=outcome, **facts, **budget)
+
+    def progress(self, job_id: str, fraction: float, message: str | None = None) -> None:
+        with self.store.write() as tx:
+            attempt = jobs.find(tx, job_id).attempt
+            news: dict[str, Any] = {"fraction": fraction, "message": message}
+            assert jobs.record_progress(tx, job_id=job_id, owner=ME, attempt=attempt, **news)
 
     def print(self, job_id: str, text: bytes, attempt: int = 1) -> None:
         log = self.locations.log_of(job_id, attempt)

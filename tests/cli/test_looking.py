@@ -127,7 +127,7 @@ def test_of_a_job_it_shows_everything(asyncworker: Command, service: PlayedServi
     for line in (
         "Why:        raised: ValueError: \\x1b]0;x\\x07[bold]",
         'Payload:    {"a":"\\u202e  b"}',
-        "  ended by:   timeout: gone after 0.5 s; 1 process killed",
+        "  terminated: it was over its timeout: gone after 0.5 s; 1 process killed",
         "  |   here\\x1b[2J",
     ):
         assert line in shown.splitlines()
