@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from supervisor.jobtypes.records import JobType
 from supervisor.journal import Event
 from supervisor.lifecycle import JobStatus
 from supervisor.outcome import Outcome
@@ -12,12 +13,12 @@ from supervisor.store.records import Job
 from supervisor.supervision import Entry, Supervision
 
 
-def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome) -> bool:
+def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome, job_type: JobType | None) -> bool:
     """Finish the job, or have it tried again, by one conditional UPDATE: False where another was first.
 
-    `job` is as it was claimed for the attempt that is over.
+    `job` is as it was claimed for the attempt that is over, `job_type` as it was then: a reload touches no
+    job that runs. None where it is not known.
     """
-    job_type = s.job_types.types.get(job.type)
     attempt: dict[str, Any] = {"job_id": job.id, "owner": job.owner, "attempt": job.attempt}
     attempt["now"] = now = s.clock.now()
     again = another(outcome, job, job_type, s.chance)

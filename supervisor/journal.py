@@ -17,7 +17,14 @@ class Event(Enum):
     SUPERVISOR_READY = ("info", "ready for jobs of {types} types")
     SUPERVISOR_DRAINING = ("info", "stopping: no new jobs; running ones have {seconds:g} s to end")
     SUPERVISOR_TERMINATING = ("info", "stopping: {running} running jobs are terminated")
-    RELOAD_NOT_SUPPORTED = ("warning", "SIGHUP changes nothing yet; restart to read the job types again")
+    RELOAD_BEGAN = ("info", "{file} has been read again; a new keeper imports the handlers")
+    RELOAD_REFUSED = ("error", "{file} cannot be used ({mistakes} mistakes): the job types stay as they were")
+    RELOAD_IGNORED = ("info", "SIGHUP changes nothing while the service stops")
+    RELOADED = ("info", "job types in force: {types}, with {changes} changes")
+    JOB_TYPES_MISTAKE = ("error", "{mistake}")
+    TYPE_ADDED = ("info", "{type} is new: {slots} at a time")
+    TYPE_REMOVED = ("warning", "{type} is gone: its running jobs go on, those that wait stay Pending")
+    TYPE_CHANGED = ("info", "{type}: {key} was {old}, is {new}")
     NOTIFY_FAILED = ("warning", "the service manager cannot be told how it goes ({why}); trying again")
     SUPERVISOR_STOPPED = ("info", "stopped")
     TYPE_KEY_WITHOUT_EFFECT = ("warning", "{sentence}")
@@ -26,9 +33,11 @@ class Event(Enum):
     KEEPER_READY = ("info", "keeper {number} ready, {preloaded} handlers preloaded")
     KEEPER_DIED = (
         "error",
-        "keeper {number} died with {running} jobs running; a new one starts in {pause:g} s",
+        "keeper {number} died with {running} jobs running; {follow}",
     )
     KEEPER_SLOW = ("error", "keeper {number} has not answered for {seconds:g} s; it is replaced")
+    KEEPER_RETIRES = ("info", "keeper {number} starts nothing more; it stays for {running} running jobs")
+    KEEPER_LEFT = ("info", "keeper {number} has left")
     HANDLER_NOT_PRELOADED = ("warning", "{handler} is not preloaded: {why}")
     CHILD_NOT_STARTED = ("error", "no child could be started ({why}); trying again in {pause:g} s")
     JOB_STARTED = ("info", "{type} {job} started, attempt {attempt}, pid {pid}")

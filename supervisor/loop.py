@@ -1,6 +1,6 @@
 """The supervisor's loop: one thread, no fork, the only writer of outcomes."""
 
-from supervisor import claiming, recording, terminating, wakeup
+from supervisor import claiming, recording, reloading, terminating, wakeup
 from supervisor.errors import StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
@@ -48,19 +48,14 @@ class Loop:
         s.keeping.tend(s)
         if s.front is not None:
             s.front.tend(s)
+        reloading.step(s, self._signals)
         self._stopping.step(s, self._signals.arrived)
-        self._hear_hangup()
         terminating.terminate_overdue(s)
         if self._something_to_write():
             self._write()
         s.keeping.keep_spares(s)
-        s.notify.step(s)
         self._prune()
-
-    def _hear_hangup(self) -> None:
-        if self._signals.hung_up:
-            self._signals.hung_up = False
-            self._s.journal.say(Event.RELOAD_NOT_SUPPORTED)
+        s.notify.step(s)
 
     def _write(self) -> None:
         """Outcomes, requests, recovery, claims and heartbeat: one transaction, so one commit a tick."""
@@ -147,15 +142,14 @@ class Loop:
         sources: list[wakeup.Readable] = [self._signals]
         if self._wake_socket is not None:
             sources.append(self._wake_socket)
-        link = self._s.keeping.link
         if self._s.front is not None and self._s.front.process is not None:
             sources.append(self._s.front.process)
-        writing = [link] if link is not None and link.has_unsent else []
-        if link is not None and not writing:
-            sources.append(link)
+        links = self._s.keeping.links
+        writing = [link for link in links if link.has_unsent]
+        sources += [link for link in links if link not in writing]
         wakeup.wait(sources, writing, self._until_next())
         self._signals.drain()
-        if link is not None:
+        for link in links:
             link.flush()
         if self._wake_socket is not None and self._wake_socket.drain():
             self._nudged = True
@@ -166,7 +160,7 @@ class Loop:
         if self._something_to_write():
             return 0.0
         due = [self._retry_at] if self._retry_pause else [self._tick_at, s.due_at, self._retention.due(s)]
-        due += [s.keeping.due(), self._stopping.due(), s.notify.due()]
+        due += [s.keeping.due(s), self._stopping.due(), s.notify.due()]
         if s.front is not None:
             due.append(s.front.due())
         due += [child.overdue_at for child in s.children.running() if not child.terminating]

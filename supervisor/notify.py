@@ -121,6 +121,8 @@ def status_line(s: Supervision, counts: dict[JobStatus, int]) -> str:
         return f"The database does not answer; {running} jobs run on"
     if not s.ready:
         return "Starting: " + ("the keeper gets ready" if not s.keeping.ready else "recovering what was left")
+    if s.coming is not None:
+        return "Reloading: a new keeper imports the handlers"
     if s.front is not None and not s.front.ready:
         return "Waiting for the http server"
     return ", ".join(f"{number} {status}" for status, number in counts.items())
@@ -131,4 +133,4 @@ def _state(s: Supervision) -> str | None:
     if s.draining:
         return "STOPPING=1"
     answers = s.front is None or s.front.ready
-    return "READY=1" if s.ready and answers else None
+    return "READY=1" if s.ready and answers and s.coming is None else None

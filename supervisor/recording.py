@@ -80,7 +80,7 @@ def _finish(s: Supervision, entry: Entry, child: Child, outcome: Outcome) -> Non
     assert child.job is not None
     job = child.job
     _record_progress_of(s, entry, child)  # its last, which came with its end
-    end(s, entry, job, outcome)
+    end(s, entry, job, outcome, child.job_type)
     entry.afterwards(partial(s.children.remove, child))
     if child.end is None:  # its keeper died, and cannot remove the working directory
         directory = s.settings.locations.working_directory_of(job.id, job.attempt)

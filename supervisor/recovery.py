@@ -49,7 +49,7 @@ class Recovery:
             self._swept[owner] = killed
 
     def lost_keeper(self) -> None:
-        """What was asked of a keeper that has died is asked again of the next."""
+        """What was asked of a keeper that has died or retires is asked again of the next."""
         self._sweeping.clear()
         self._looked = False
         self._look_at = 0.0
@@ -110,7 +110,7 @@ def _settle(s: Supervision, entry: Entry, uuid: str, killed: int) -> None:
     """Nothing of this owner is running: record the end of its jobs, and its own."""
     owner = supervisors.get(entry.tx, uuid)
     for job in jobs.held_by(entry.tx, owner=uuid):
-        if end(s, entry, job, _outcome(s, job, owner)):
+        if end(s, entry, job, _outcome(s, job, owner), s.job_types.types.get(job.type)):
             directory = s.settings.locations.working_directory_of(job.id, job.attempt)
             entry.afterwards(partial(s.keeping.discard, str(directory)))
     supervisors.set_state(entry.tx, uuid=uuid, state="lost", now=s.clock.now())

@@ -6,12 +6,11 @@ import sys
 import uuid
 from functools import partial
 
-from supervisor import http_settings, lifeline
+from supervisor import http_settings, lifeline, reloading
 from supervisor.assigning import minimal_environment
 from supervisor.clock import SystemClock
 from supervisor.errors import AsyncWorkerError
 from supervisor.front import Front, FrontProcess
-from supervisor.jobtypes.effect import without_effect
 from supervisor.jobtypes.load import load
 from supervisor.jobtypes.records import JobTypes
 from supervisor.journal import Event, Journal
@@ -51,8 +50,6 @@ def _serve(settings: Settings) -> None:
     journal = Journal(log_format=settings.log_format)
     job_types = load(settings.locations.config)
     settings.locations.make_state_dir()
-    for sentence in without_effect(job_types):
-        journal.say(Event.TYPE_KEY_WITHOUT_EFFECT, sentence=sentence)
     # What a dead keeper leaves comes to us, so that it can be found and ended.
     kernel.become_subreaper()
     me = str(uuid.uuid4())
@@ -69,6 +66,7 @@ def _serve(settings: Settings) -> None:
             here=Here.current(store.path),
             line=line,
         )
+        reloading.say_without_effect(s)
         wake_socket = _wake_socket(settings, journal)
         state_dir = settings.locations.state_dir
         journal.say(Event.SUPERVISOR_STARTED, uuid=me, pid=os.getpid(), state_dir=state_dir)

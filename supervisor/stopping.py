@@ -41,14 +41,17 @@ class Stopping:
             entry.afterwards(self._end)
 
     def leave(self, s: Supervision) -> None:
-        """Stop the http server; hang up on the keeper, which ends its spares and itself."""
+        """Stop the http server; hang up on the keepers, which end their spares and themselves."""
         s.notify.leaving(s)
         if s.front is not None:
             s.front.stop()
-        link = s.keeping.hang_up()
-        if link is not None and not link.wait(_KEEPER_SECONDS):
+        deadline = s.clock.monotonic() + _KEEPER_SECONDS
+        lasting = [
+            link for link in s.keeping.hang_up() if not link.wait(max(0.0, deadline - s.clock.monotonic()))
+        ]
+        for link in lasting:
             link.kill()
-        elif self._recorded:
+        if self._recorded and not lasting:
             lifeline.remove(s.here.lifelines, s.uuid)
         s.journal.say(Event.SUPERVISOR_STOPPED)
 

@@ -37,6 +37,8 @@ class Supervision:
     me: Identity
     notify: "Notify"
     children: Children = field(default_factory=Children)
+    coming: JobTypes | None = None
+    """Read again, and in force as soon as a keeper that has their code is ready."""
     ready: bool = False
     """Recovered, and children can be started: only now is anything claimed."""
     draining: bool = False

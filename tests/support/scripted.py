@@ -52,6 +52,7 @@ class ScriptedKeeper:
         self.orders: list[Frame] = []
         self.on_assign: Callable[[Frame], None] = lambda _: None
         self._said: list[Frame] = []
+        self._closed = False
 
     def said(self, **frame: Any) -> None:
         self._said.append(frame)
@@ -69,6 +70,9 @@ class ScriptedKeeper:
 
     def preload(self, targets: list[str], import_paths: list[str]) -> None:
         self.orders.append({"op": "preload", "targets": targets})
+
+    def dismiss(self, child: int) -> None:
+        self.orders.append({"op": "dismiss", "child": child})
 
     def start(self, child: int) -> None:
         self.orders.append({"op": "start", "child": child})
@@ -99,7 +103,14 @@ class ScriptedKeeper:
         self.orders.append({"op": "discard", "directory": directory})
 
     def flush(self) -> None: ...
-    def close(self) -> None: ...
+
+    def close(self) -> None:
+        self._closed = True
+
+    def is_closed(self) -> bool:
+        """Whether the supervisor has hung up."""
+        return self._closed
+
     def kill(self) -> None: ...
 
     def wait(self, seconds: float) -> bool:
@@ -216,7 +227,7 @@ def scripted(folder: Path, *types: JobType) -> Iterator[Scripted]:
 
     identity = Identity.of(os.getpid())
     assert identity is not None
-    locations = Locations.resolve(state_dir=folder)
+    locations = Locations.resolve(state_dir=folder, config=folder / "jobtypes.yaml")
     locations.make_state_dir()
     database = Path(locations.database)
     s = Supervision(

@@ -343,14 +343,6 @@ def test_a_stop_does_not_wait_for_ever_for_a_database_that_does_not_answer(it: S
     assert (it.s.here.lifelines / "me").exists(), "it must still be possible to judge us"
 
 
-def test_a_hangup_is_said_and_changes_nothing(it: Scripted) -> None:
-    it.get_ready()
-    it.signals.hung_up = True
-    it.tick()
-    it.tick()
-    assert it.log.getvalue().count("reload_not_supported") == 1
-
-
 def test_a_keeper_that_answers_is_kept(it: Scripted) -> None:
     it.get_ready()
     for _ in range(20):

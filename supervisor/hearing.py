@@ -1,0 +1,94 @@
+"""What keepers say: it goes into the table of children, and to whoever asked."""
+
+from collections.abc import Callable
+from typing import Any
+
+from supervisor.journal import Event
+from supervisor.keeper import Keeper
+from supervisor.outcome import End
+from supervisor.supervision import Supervision
+from workers.frames import Frame
+from workers.identity import Identity
+
+
+def hear(s: Supervision, keeper: Keeper, frame: Frame) -> None:
+    """One frame of one keeper."""
+    _HEAR[frame["op"]](s, keeper, frame)
+
+
+def _hear_ready(s: Supervision, keeper: Keeper, frame: Frame) -> None:
+    s.journal.say(Event.KEEPER_READY, number=keeper.number, preloaded=len(frame["preloaded"]))
+    for handler, why in frame["refused"].items():
+        s.journal.say(Event.HANDLER_NOT_PRELOADED, handler=handler, why=why)
+    s.keeping.take_over(s, keeper)
+
+
+def _hear_pong(_s: Supervision, keeper: Keeper, _frame: Frame) -> None:
+    keeper.answered()
+
+
+def _hear_started(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    s.keeping.can_start()
+    child = s.children.get(frame["child"])
+    if child is not None:
+        child.identity = Identity(frame["pid"], frame["ticks"], frame["inode"])
+
+
+def _hear_start_failed(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    child = s.children.get(frame["child"])
+    if child is not None:
+        s.children.remove(child)
+    pause = s.keeping.cannot_start(s)
+    s.journal.say(Event.CHILD_NOT_STARTED, why=frame["message"], pause=pause)
+
+
+def _hear_progress(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    child = s.children.get(frame["child"])
+    if child is not None:
+        child.progress = _progress(frame)
+
+
+def _hear_ended(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    child = s.children.get(frame["child"])
+    if child is None:
+        return
+    child.end = End.from_frame(frame)
+    if child.job is None:
+        s.children.remove(child)
+
+
+def _hear_unkillable(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    child = s.children.get(frame["child"])
+    if child is not None and child.job is not None:
+        s.journal.say(Event.JOB_UNKILLABLE, type=child.job.type, job=child.job.id, pids=frame["pids"])
+
+
+def _hear_untrimmed(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    s.journal.say(Event.LOGS_NOT_LIMITED, why=frame["why"])
+
+
+def _hear_swept(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    if not s.keeping.swept(s, frame["owner"]):
+        s.recovery.swept(frame["owner"], frame["killed"])
+
+
+_HEAR: dict[str, Callable[[Supervision, Keeper, Frame], None]] = {
+    "ready": _hear_ready,
+    "pong": _hear_pong,
+    "started": _hear_started,
+    "start_failed": _hear_start_failed,
+    "progress": _hear_progress,
+    "ended": _hear_ended,
+    "unkillable": _hear_unkillable,
+    "untrimmed": _hear_untrimmed,
+    "swept": _hear_swept,
+}
+
+
+def _progress(frame: Frame) -> dict[str, Any] | None:
+    """Written by a process that runs the job's code: anything may stand in it."""
+    fraction, message = frame.get("fraction"), frame.get("message")
+    if not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
+        return None
+    text = message.encode("utf-8", "replace").decode() if isinstance(message, str) else None
+    return {"fraction": float(fraction), "message": text}
