@@ -6,6 +6,9 @@ from pathlib import Path
 from supervisor.jobtypes.records import JobType
 from workers.confinement import Confinement
 
+_ENDINGS = ("", "-wal", "-shm", "-owners", "-checkpointer", "-migrating")
+"""Of the database's file and its companions."""
+
 
 def confinement(job_type: JobType, hidden: Sequence[Path]) -> Confinement:
     """What the kernel is to keep it from. `hidden`: files and folders of the service."""
@@ -27,6 +30,6 @@ def service_files(state_dir: Path, lifelines: Path, ours: Mapping[str, str]) -> 
     """The state folder, the token, and the database with its companions where that lies elsewhere."""
     token = ours.get("ASYNCWORKER_TOKEN_FILE")
     database = lifelines.with_name(lifelines.name.removesuffix("-owners"))
-    beside = [database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-owners")]
+    beside = [database.with_name(database.name + end) for end in _ENDINGS]
     others = [*beside, *([Path(token).absolute()] if token else [])]
     return [state_dir, *(path for path in others if not path.is_relative_to(state_dir))]

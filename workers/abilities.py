@@ -39,6 +39,7 @@ def _try(what: Confinement, place: Place, tell: int, parent: int) -> NoReturn:
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         guard.offer_to_the_kernel()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # ours is nobody else's
         os.chdir(place.directory)
         sandbox.confine(what, place, parent, lambda: None)
         said = "+"

@@ -61,10 +61,10 @@ def become(user: User, parent: int) -> None:
         os._exit(0)
 
 
-def give(directory: str, user: User) -> None:
-    """Make it theirs. Raises CannotConfine."""
+def give(what: str | int, user: User) -> None:
+    """Make a path, or what a descriptor stands for, theirs. Raises CannotConfine."""
     try:
-        os.chown(directory, user.uid, user.gid, follow_symlinks=False)
+        os.chown(what, user.uid, user.gid)
     except PermissionError as error:
         raise _only_root(user) from error
 

@@ -2,15 +2,16 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from workers import credentials, first, kernel, mounts, namespaces, standin, warmup
+from workers import credentials, first, kernel, landlock, mounts, namespaces, seccomp, standin, warmup
 from workers.assignment import Assignment
-from workers.confinement import Confinement
+from workers.confinement import CannotConfine, Confinement
 from workers.credentials import User
 
 _OURS = (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parent.parent))
@@ -41,12 +42,13 @@ def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], N
     user = None if what.user is None else credentials.find(what.user, what.group)
     if user:
         os.environ.update({name: text for name, text in user.surroundings.items() if name not in os.environ})
+        credentials.give(1, user)  # its log: /dev/stdout and /dev/stderr open it anew, as the user
         if place.private:
             credentials.give(place.directory, user)
-    parent = keeper
+    parent, alone = keeper, False
     if what.asks_for_sandbox:
-        _isolate(what, place, user, keeper, forked)
-        parent = 1
+        alone = _isolate(what, place, user, keeper, forked)
+        parent = 1 if alone else keeper
     elif user and place.private and user.uid != os.geteuid():
         # Nobody else gets through the state folder to it.
         namespaces.leave(namespaces.MOUNTS)
@@ -60,17 +62,27 @@ def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], N
         kernel.drop_capabilities()
     if what.no_new_privileges:
         kernel.gain_no_privileges()
+    if what.asks_for_sandbox and not alone:
+        _renounce(what, place)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, standin.HELD)
 
 
 def _isolate(
     what: Confinement, place: Place, user: User | None, keeper: int, forked: Callable[[], None]
-) -> None:
-    """Become the second process of a PID namespace; the child on record and the first have other duties."""
+) -> bool:
+    """Become the second process of a PID namespace; the child on record and the first have other duties.
+
+    False where the host allows no namespaces, and Landlock does as well.
+    """
     privileged = kernel.may_administer()
     if user and not privileged:
         credentials.become(user, keeper)
-    namespaces.leave(namespaces.PROCESSES | (0 if privileged else namespaces.USERS))
+    try:
+        namespaces.leave(namespaces.PROCESSES | (0 if privileged else namespaces.USERS))
+    except CannotConfine as refusal:
+        if why := _why_not_by_landlock(what):
+            raise CannotConfine(f"{refusal}; and without namespaces {why}") from refusal
+        return False
     stand_in = os.pidfd_open(os.getpid())
     told, tell = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, standin.HELD)
@@ -90,3 +102,27 @@ def _isolate(
     os.close(tell)
     forked()
     os.setsid()  # a signal to its process group is for the job alone
+    if not what.network:
+        # In its network namespace all of these lead nowhere; others, such as AF_VSOCK, have no namespace.
+        seccomp.allow_sockets((socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK))
+    return True
+
+
+def _why_not_by_landlock(what: Confinement) -> str | None:
+    """None where it can keep the same promises."""
+    if os.geteuid() == 0:
+        return "root owns too much for Landlock"
+    if what.private_tmp:
+        return "there is no private /tmp"
+    if not what.no_new_privileges:
+        return "no_new_privileges cannot be switched off"
+    if (version := landlock.version()) < landlock.ENOUGH:
+        return f"Landlock would have to be of version {landlock.ENOUGH}, and is of version {version}"
+    return None
+
+
+def _renounce(what: Confinement, place: Place) -> None:
+    """Landlock, and no unix sockets: until its version 9 it lets a process connect to any with a path."""
+    landlock.renounce(what, place.directory)
+    families = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK) if what.network else ()
+    seccomp.allow_sockets(families, unconnected_pairs=False)

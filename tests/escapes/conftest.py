@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.escapes.ground import Ground, ground_of
+from workers import landlock
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,4 +28,14 @@ def of_root() -> Iterator[Ground]:
 @pytest.fixture(scope="module")
 def of_ordinary() -> Iterator[Ground]:
     with ground_of(root=False) as ground:
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def of_ordinary_without_namespaces() -> Iterator[Ground]:
+    if os.getuid() != 0:
+        pytest.skip("only root can forbid namespaces to a user")
+    if landlock.version() < landlock.ENOUGH:
+        pytest.skip(f"Landlock is of version {landlock.version()}")
+    with ground_of(root=False, namespaces=False) as ground:
         yield ground

@@ -20,7 +20,7 @@ from tests.support.ordinary import UID
 from workers.confinement import Confinement
 
 HERE = Path(__file__).parent
-AS_ORDINARY = (sys.executable, str(HERE.parent / "support" / "ordinary.py"), str(UID))
+_ORDINARY = str(HERE.parent / "support" / "ordinary.py")
 OTHER = UID - 1
 """The user of jobs with `run_as`, where the service is root's."""
 
@@ -65,13 +65,15 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground_of(*, root: bool) -> Iterator[Ground]:
-    """Of a service that is root's, or an ordinary user's."""
+def ground_of(*, root: bool, namespaces: bool = True) -> Iterator[Ground]:
+    """Of a service that is root's, or an ordinary user's who may have namespaces, or may not."""
     with ExitStack() as undo:
         folder = Path(tempfile.mkdtemp(dir="/tmp"))
         undo.callback(shutil.rmtree, folder)
         folder.chmod(0o755)
-        through = () if root or os.getuid() != 0 else AS_ORDINARY
+        mode = f"with{'' if namespaces else 'out'}-namespaces"
+        ordinary = (sys.executable, _ORDINARY, mode, str(UID))
+        through = () if root or os.getuid() != 0 else ordinary
         facts = _files(folder, undo) | _sockets(folder, undo) | _set_uid_program(folder)
         for path in [*folder.rglob("*"), folder]:
             if through and path.name != "id":

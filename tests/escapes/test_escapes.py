@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from supervisor.lifecycle import FailureKind
 from tests.escapes import attempts
 from tests.escapes.ground import OTHER, Ground
 from tests.tree import ROOT
 from workers.confinement import Confinement
 
-LEVELS = ("ordinary", "root", "run_as", "sandbox")
+LEVELS = ("ordinary", "root", "run_as", "sandbox", "landlock")
 KEYS: dict[str, dict[str, Any]] = {
     "network: false": {"network": False},
     "private_tmp": {"private_tmp": 2**20},
@@ -58,7 +59,7 @@ def confinement(ground: Ground, level: str, **keys: Any) -> Confinement:
 @cache
 def answers(ground: Ground, level: str, key: str) -> dict[str, str]:
     """How all attempts came out, by one job at this level, with a sibling at the same one."""
-    keys = KEYS.get(key, AT_LEAST) if level == "sandbox" else {}
+    keys = KEYS.get(key, AT_LEAST) if level in ("sandbox", "landlock") else {}
     what = confinement(ground, level, **keys)
     sibling = ground.run("stay", "null", what)
     sibling.says("here\n")
@@ -80,7 +81,8 @@ def _pid_of_the_job(child: int) -> int:
 
 def grounds() -> list[tuple[str, str]]:
     both = [("sandbox", "of_root"), ("sandbox", "of_ordinary")]
-    return [("ordinary", "of_ordinary"), ("root", "of_root"), ("run_as", "of_root"), *both]
+    plain = [("ordinary", "of_ordinary"), ("root", "of_root"), ("run_as", "of_root")]
+    return [*plain, *both, ("landlock", "of_ordinary_without_namespaces")]
 
 
 CASES = [
@@ -127,3 +129,47 @@ def test_whoever_kills_everything_in_a_sandbox_hits_nobody_else(
     assert answers(ground, "sandbox", "")["kill_everything"] == "stopped: AssertionError: only its own"
     for pid in ground.facts["service"]:
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    "keys,why",
+    [
+        ({"private_tmp": True}, "and without namespaces there is no private /tmp"),
+        ({"network": False, "no_new_privileges": False}, "no_new_privileges cannot be switched off"),
+    ],
+)
+def test_what_landlock_cannot_do_is_a_job_that_is_not_started(
+    of_ordinary_without_namespaces: Ground, keys: dict[str, Any], why: str
+) -> None:
+    job = of_ordinary_without_namespaces.run("stay", "null", Confinement(**keys))
+    outcome = job.ended().outcome
+    assert outcome.failure_kind is FailureKind.NOT_STARTED
+    assert "a user and PID namespace of its own is refused: No space left on device" in (
+        outcome.error_message or ""
+    )
+    assert why in (outcome.error_message or "")
+
+
+def test_under_landlock_python_goes_on_working(of_ordinary_without_namespaces: Ground) -> None:
+    """Modules imported late, pools of processes, loops, programs, the log by its name."""
+    source = """
+    import asyncio, multiprocessing, subprocess
+    def double(n): return 2 * n
+    async def twice(): return await asyncio.to_thread(double, 21)
+    def handler(payload, job):
+        import sqlite3
+        (job.directory / "made").write_text("a")
+        open("/dev/stdout", "a").write("by name\\n")
+        with multiprocessing.Pool(1) as pool:
+            said = subprocess.check_output(["echo", "said"], text=True)
+            return [pool.map(double, [21]), asyncio.run(twice()), said, sqlite3.connect("db").total_changes]
+    """
+    ground, name = of_ordinary_without_namespaces, "late"
+    places: dict[str, Any] = {
+        "log": f"{ground.facts['state']}/logs/{name}",
+        "directory": f"{ground.facts['state']}/work/{name}",
+    }
+    what = Confinement(network=False, read_only=True, hidden=ground.hidden)
+    ended = ground.keeper.run(source, confinement=what, **places).ended()
+    assert ended.value == [[42], 42, "said\n", 0]
+    assert ended.log.startswith("by name\n")

@@ -180,7 +180,7 @@ def test_nothing_is_left_of_one_that_returns_and_leaves_daemons(ground: Ground) 
     tree = whole(job)
     assert job.ended().outcome.status is JobStatus.COMPLETED
     assert gone(*tree)
-    assert not job.directory.exists()
+    ground.keeper.until(lambda: not job.directory.exists())
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["stand-in", "init"])

@@ -1,0 +1,88 @@
+"""A filter on what namespaces and Landlock leave open: new sockets (seccomp(2))."""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from workers.confinement import CannotConfine
+
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+_LOAD, _AND, _EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06
+_NUMBER, _ARCH, _FIRST, _SECOND = 0, 4, 16, 24
+"""Offsets in struct seccomp_data; of an argument the low half, on little-endian machines."""
+_TYPE = 0xF
+"""Of the second argument of socket(2): the rest are flags."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    arch: int
+    """AUDIT_ARCH_*: another one on the same machine has other numbers, and is refused whole."""
+    socket: int
+    socketpair: int
+
+
+_KNOWN = {
+    "x86_64": _Calls(0xC000003E, 41, 53),
+    "aarch64": _Calls(0xC00000B7, 198, 199),
+    "riscv64": _Calls(0xC00000F3, 198, 199),
+}
+_IO_URING_SETUP = 425
+_X32 = 0x40000000
+
+
+def allow_sockets(families: Collection[int], *, unconnected_pairs: bool = True) -> None:
+    """From now on only sockets of these address families can be made, here and in everything below.
+
+    `unconnected_pairs`: whether socketpair(2) may make datagram sockets, which can connect elsewhere later.
+    io_uring is refused: it makes sockets past this filter. Needs no_new_privileges, or root.
+    Raises CannotConfine.
+    """
+    calls = _KNOWN.get(os.uname().machine)
+    if calls is None:
+        raise CannotConfine(f"sockets cannot be refused on a machine of this kind ({os.uname().machine})")
+    program = _program(calls, families, unconnected_pairs=unconnected_pairs)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    if _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(header), 0, 0) != 0:
+        raise CannotConfine(f"sockets cannot be refused: {os.strerror(ctypes.get_errno())}")
+
+
+def _program(calls: _Calls, families: Collection[int], *, unconnected_pairs: bool) -> bytes:
+    """Blocks of instructions, each of which ends in a verdict or falls through to the next."""
+    kinds = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, *([socket.SOCK_DGRAM] if unconnected_pairs else []))
+    blocks = [
+        _step(_LOAD, _ARCH) + _unless_equal(calls.arch, _step(_RETURN, _REFUSE)),
+        _step(_LOAD, _NUMBER) + _step(_AND, _X32) + _unless_equal(0, _step(_RETURN, _REFUSE)),
+        _step(_LOAD, _NUMBER),
+        _if_equal(_IO_URING_SETUP, _step(_RETURN, _REFUSE)),
+        _if_equal(calls.socket, _one_of(families, _step(_LOAD, _FIRST))),
+        _if_equal(calls.socketpair, _one_of(kinds, _step(_LOAD, _SECOND) + _step(_AND, _TYPE))),
+        _step(_RETURN, _ALLOW),
+    ]
+    return b"".join(blocks)
+
+
+def _one_of(values: Collection[int], load: bytes) -> bytes:
+    allowed = b"".join(_if_equal(value, _step(_RETURN, _ALLOW)) for value in values)
+    return load + allowed + _step(_RETURN, _REFUSE)
+
+
+def _if_equal(value: int, then: bytes) -> bytes:
+    return _step(_EQUAL, value, otherwise=len(then) // 8) + then
+
+
+def _unless_equal(value: int, then: bytes) -> bytes:
+    return _step(_EQUAL, value, equal=len(then) // 8) + then
+
+
+def _step(code: int, operand: int, equal: int = 0, otherwise: int = 0) -> bytes:
+    """Struct sock_filter: eight bytes."""
+    return struct.pack("HBBI", code, equal, otherwise, operand)
