@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 @verb("check")
 def check(at: Locations) -> None:
     """Check the job types file, and import every handler."""
-    from supervisor.jobtypes.effect import without_effect  # noqa: PLC0415  (YAML, for this verb only)
-    from supervisor.jobtypes.load import load  # noqa: PLC0415
+    from supervisor.jobtypes.load import load  # noqa: PLC0415  (YAML, for this verb only)
 
     configured = load(_as_given(at.config))
     mistakes = _handlers_that_fail(configured, _as_given(at.config))
-    for sentence in without_effect(configured):
-        talk(f"Note: {sentence}")
     for sentence in _what_this_host_refuses(configured):
         talk(f"Note: {sentence}")
     if mistakes:

@@ -9,6 +9,7 @@ from supervisor.jobtypes.records import JobType
 from supervisor.store.records import Job
 from supervisor.supervision import Supervision
 from workers.assignment import Assignment
+from workers.limits import Limits
 from workers.trees import COOKIE
 
 _MINIMAL = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
@@ -48,7 +49,14 @@ def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
         timeout=job_type.timeout,
         grace=job_type.grace,
         confinement=confinement(job_type, service_files(where.state_dir, s.here.lifelines, os.environ)),
+        limits=limits(job_type),
     )
+
+
+def limits(job_type: JobType) -> Limits:
+    """What it may use."""
+    given = job_type.limits
+    return Limits(given.memory, given.cpu_time, given.processes, given.open_files, given.file_size)
 
 
 def environment(job_type: JobType, ours: Mapping[str, str]) -> dict[str, str]:

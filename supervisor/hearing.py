@@ -5,6 +5,7 @@ from typing import Any
 
 from supervisor.journal import Event
 from supervisor.keeper import Keeper
+from supervisor.lifecycle import Isolation
 from supervisor.outcome import End
 from supervisor.supervision import Supervision
 from workers.frames import Frame
@@ -17,10 +18,23 @@ def hear(s: Supervision, keeper: Keeper, frame: Frame) -> None:
 
 
 def _hear_ready(s: Supervision, keeper: Keeper, frame: Frame) -> None:
-    s.journal.say(Event.KEEPER_READY, number=keeper.number, preloaded=len(frame["preloaded"]))
+    s.keeping.isolation = isolation = Isolation(frame["isolation"])
+    preloaded = len(frame["preloaded"])
+    s.journal.say(Event.KEEPER_READY, number=keeper.number, preloaded=preloaded, isolation=isolation)
+    _say_what_is_not_held(s, keeper, frame["limits"])
     for handler, why in frame["refused"].items():
         s.journal.say(Event.HANDLER_NOT_PRELOADED, handler=handler, why=why)
     s.keeping.take_over(s, keeper)
+
+
+def _say_what_is_not_held(s: Supervision, keeper: Keeper, held: list[str]) -> None:
+    types = keeper.job_types.types.values()
+    memory = [each.name for each in types if each.limits.memory is not None]
+    processes = [each.name for each in types if each.limits.processes is not None]
+    if memory and "memory" not in held:
+        s.journal.say(Event.MEMORY_HELD_BY_PROCESS, types=", ".join(memory))
+    if processes and "pids" not in held:
+        s.journal.say(Event.PROCESSES_NOT_HELD, types=", ".join(processes))
 
 
 def _hear_pong(_s: Supervision, keeper: Keeper, _frame: Frame) -> None:

@@ -27,10 +27,20 @@ class Event(Enum):
     TYPE_CHANGED = ("info", "{type}: {key} was {old}, is {new}")
     NOTIFY_FAILED = ("warning", "the service manager cannot be told how it goes ({why}); trying again")
     SUPERVISOR_STOPPED = ("info", "stopped")
-    TYPE_KEY_WITHOUT_EFFECT = ("warning", "{sentence}")
     WAKE_SOCKET_UNAVAILABLE = ("warning", "no wake-up socket ({why}); jobs are found at the next tick")
     KEEPER_STARTED = ("info", "keeper {number} started, pid {pid}")
-    KEEPER_READY = ("info", "keeper {number} ready, {preloaded} handlers preloaded")
+    KEEPER_READY = (
+        "info",
+        "keeper {number} ready, {preloaded} handlers preloaded; it holds jobs by {isolation}",
+    )
+    MEMORY_HELD_BY_PROCESS = (
+        "warning",
+        "limits.memory ({types}) holds for each process, not for a job as a whole: no memory control group",
+    )
+    PROCESSES_NOT_HELD = (
+        "warning",
+        "limits.processes ({types}) cannot be held here, so their jobs do not start: no pids control group",
+    )
     KEEPER_DIED = (
         "error",
         "keeper {number} died with {running} jobs running; {follow}",

@@ -12,6 +12,7 @@ from supervisor.jobtypes.records import JobTypes
 from supervisor.journal import Event
 from supervisor.keeper import Keeper
 from supervisor.keeper_link import KeeperLink
+from supervisor.lifecycle import Isolation
 from supervisor.supervision import Supervision
 from workers.identity import Identity
 from workers.trees import adopted
@@ -34,6 +35,8 @@ class Keeping:
         self._start_at = 0.0
         self._deaths_in_a_row = 0
         self._spare_at = 0.0
+        self.isolation: Isolation | None = None
+        """By what the keeper that was ready last holds the processes of a job together."""
         self._spare_pause = 0.0
         self._unswept: dict[int, tuple[str, list[Identity]]] = {}
         """Dead keepers by number: their cookie, and the children they had."""

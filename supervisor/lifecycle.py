@@ -63,6 +63,17 @@ class FailureKind(StrEnum):
     """What it returned is no JSON, or over 1 MiB."""
 
 
+class Isolation(StrEnum):
+    """By what the processes of a job are held together, so that none is left: the strongest that there is."""
+
+    NAMESPACE = "namespace"
+    """A PID namespace of the job's own: the kernel ends all of it with its first process."""
+    CGROUP = "cgroup"
+    """A control group of the job's own: the kernel ends all of it at once, and tells when it is empty."""
+    TREE = "tree"
+    """Its place below the keeper, its session, its environment: found, stopped, killed, looked for again."""
+
+
 OWNER_DEATHS = frozenset({FailureKind.OWNER_DIED, FailureKind.HOST_REBOOTED, FailureKind.KEEPER_DIED})
 """What happened to the service and not to the job: whether it runs again, `on_owner_death` says."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, Self
 
-from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 
 _LARGEST_RESULT = 1 << 20
 
@@ -26,6 +26,8 @@ class Usage:
     system_seconds: float
     max_rss_bytes: int
     """Resident memory of the largest single process of its tree, at its peak; not their sum."""
+    peak_bytes: int | None = None
+    """Of all of them together, at most, where the kernel counts that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Outcome:
     """What the handler asked for with the exception that it raised."""
     after: float | None = None
     """Seconds that it wants to pass before another attempt."""
+    isolation: Isolation | None = None
+    """By what its processes were held together."""
     stopped: bool = False
     """Whether it failed because its supervisor was stopped, in good order."""
 
@@ -66,6 +70,12 @@ class End:
     leftovers: int
     termination: dict[str, Any] | None
     usage: Usage
+    isolation: Isolation
+    """By what its processes were held together."""
+    oom_kills_of_it: int | None = None
+    """Processes of its own that the out-of-memory killer has ended; None where nobody counts them."""
+    memory_by_process: bool = False
+    """Whether each of its processes was held to its memory limit, and not all of them together."""
     oom_kills: int = 0
     """Processes that the kernel's out-of-memory killer has ended while it ran, anywhere on the host."""
 
@@ -80,7 +90,15 @@ class End:
             broken=frame["broken"],
             leftovers=frame["leftovers"],
             termination=frame["termination"],
-            usage=Usage(frame["user_seconds"], frame["system_seconds"], frame["max_rss_bytes"]),
+            usage=Usage(
+                frame["user_seconds"],
+                frame["system_seconds"],
+                frame["max_rss_bytes"],
+                frame.get("peak_bytes"),
+            ),
+            isolation=Isolation(frame["isolation"]),
+            oom_kills_of_it=frame.get("oom_kills_of_it"),
+            memory_by_process=frame.get("memory_by_process", False),
             oom_kills=frame.get("oom_kills", 0),
         )
 
@@ -106,6 +124,17 @@ class End:
         """Whether the signal that ended it can be ours."""
         sent = self.termination["signals"] if self.termination else []
         return self.signal == signal.SIGKILL and any(each["signal"] == "SIGKILL" for each in sent)
+
+    @property
+    def did_well(self) -> bool:
+        """Whether it did what it was to do, as far as its process goes."""
+        if self.said == "executing":
+            return self.exit_code == 0
+        return self.said == "returned" and not self.broken and self.left_well
+
+    @property
+    def had_no_memory(self) -> bool:
+        return str(self.report.get("message")).startswith("MemoryError")
 
     @property
     def left_well(self) -> bool:
@@ -157,6 +186,16 @@ def _signalled(end: End) -> Outcome:
     return _failed(end, FailureKind.SIGNALLED, f"{name} killed it; AsyncWorker did not send it")
 
 
+def _over_its_memory(end: End) -> Outcome:
+    said = _text(end.report.get("message"))
+    what = (
+        f"the kernel's out-of-memory killer ended {end.oom_kills_of_it} of its processes"
+        if end.oom_kills_of_it
+        else "a process of it was refused memory at its limit"
+    )
+    return _failed(end, FailureKind.OUT_OF_MEMORY, f"{what}; {said}" if said else what)
+
+
 def _out_of_memory(end: End) -> Outcome:
     message = (
         "SIGKILL (9) killed it; AsyncWorker did not send it. The kernel's out-of-memory killer has ended a"
@@ -195,6 +234,7 @@ def _outcome(end: End, status: JobStatus, **more: Any) -> Outcome:
         "traceback": _text(end.report.get("traceback")) if status is JobStatus.FAILED else None,
         "termination": _termination(end),
         "usage": end.usage,
+        "isolation": end.isolation,
     }
     return Outcome(status, **(facts | more))
 
@@ -226,13 +266,27 @@ _CASES: tuple[tuple[Callable[[End], bool], Callable[[End], Outcome]], ...] = (
         lambda end: end.ended_by_us == "timeout",
         lambda end: _failed(end, FailureKind.TIMED_OUT, "it ran longer than its timeout"),
     ),
-    (lambda end: end.signal == signal.SIGKILL and not end.left_well and end.oom_kills > 0, _out_of_memory),
+    (
+        lambda end: end.ended_by_us == "cpu_time",
+        lambda end: _failed(
+            end, FailureKind.TIMED_OUT, "it used all the processor time that it may (cpu_time)"
+        ),
+    ),
+    (lambda end: bool(end.oom_kills_of_it) and not end.did_well, _over_its_memory),
+    (lambda end: end.memory_by_process and end.said == "raised" and end.had_no_memory, _over_its_memory),
+    (
+        lambda end: (
+            end.oom_kills_of_it is None
+            and (end.signal == signal.SIGKILL and not end.left_well and end.oom_kills > 0)
+        ),
+        _out_of_memory,
+    ),
     (lambda end: end.signal is not None and not end.left_well, _signalled),
     (lambda end: end.said in ("not_started", "bad_result", "raised"), _spoken),
     (lambda end: end.said == "left", _left),
-    (lambda end: end.said == "returned" and not end.broken and end.left_well, _returned),
+    (lambda end: end.said == "returned" and end.did_well, _returned),
     (
-        lambda end: end.said == "executing" and end.exit_code == 0,
+        lambda end: end.did_well,
         lambda end: _outcome(end, JobStatus.COMPLETED),
     ),
     (lambda _: True, lambda end: _failed(end, FailureKind.EXITED, _why_exited(end))),

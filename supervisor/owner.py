@@ -1,6 +1,9 @@
 """This supervisor's own record: register, beat, deregister."""
 
+from functools import partial
+
 from supervisor.installed import installed_version
+from supervisor.lifecycle import Isolation
 from supervisor.store import supervisors
 from supervisor.store.records import Supervisor
 from supervisor.supervision import Entry, Supervision
@@ -11,6 +14,7 @@ class Owner:
 
     def __init__(self) -> None:
         self._state: str | None = None
+        self._isolation: Isolation | None = None
         self._beat_at = 0.0
 
     def due(self) -> float:
@@ -19,6 +23,8 @@ class Owner:
 
     def beat(self, s: Supervision, entry: Entry) -> None:
         """Register at first; then say that we live, and what state we are in."""
+        if self._state is not None and s.keeping.isolation not in (None, self._isolation):
+            self._record_isolation(s, entry, s.keeping.isolation)
         state = "stopping" if s.draining else "running" if s.ready else "starting"
         now = s.clock.monotonic()
         if self._state is None:
@@ -35,6 +41,10 @@ class Owner:
 
     def deregister(self, s: Supervision, entry: Entry) -> None:
         supervisors.set_state(entry.tx, uuid=s.uuid, state="stopped", now=s.clock.now())
+
+    def _record_isolation(self, s: Supervision, entry: Entry, isolation: Isolation) -> None:
+        supervisors.set_isolation(entry.tx, uuid=s.uuid, isolation=isolation)
+        entry.afterwards(partial(setattr, self, "_isolation", isolation))
 
     def _note(self, state: str, beat_at: float) -> None:
         self._state, self._beat_at = state, beat_at

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from supervisor.answers import Cancellation, Life, Overview, Page, Slots
-from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 from supervisor.payload import compact
 from supervisor.store.records import Attempt, CancelAnswer, Job, ProcessIdentity, Supervisor
 
@@ -78,6 +78,8 @@ def attempt(document: Json, job_id: str) -> Attempt:
         user_seconds=_known(float, usage["userSeconds"]),
         system_seconds=_known(float, usage["systemSeconds"]),
         max_rss_bytes=usage["maxRssBytes"],
+        peak_bytes=usage["peakBytes"],
+        isolation=_known(Isolation, document["isolation"]),
     )
 
 
@@ -108,6 +110,7 @@ def supervisor(document: Json) -> Life:
         started_at=time(document["startedAt"]),
         heartbeat_at=time(document["heartbeatAt"]),
         ended_at=_known(time, document["endedAt"]),
+        isolation=_known(Isolation, document["isolation"]),
     )
     return Life(record, document["alive"])
 

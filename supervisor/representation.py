@@ -74,7 +74,9 @@ def attempt(record: Attempt) -> Json:
             "userSeconds": record.user_seconds,
             "systemSeconds": record.system_seconds,
             "maxRssBytes": record.max_rss_bytes,
+            "peakBytes": record.peak_bytes,
         },
+        "isolation": _word(record.isolation),
     }
 
 
@@ -109,6 +111,7 @@ def supervisor(life: Life) -> Json:
         "endedAt": time(record.ended_at),
         "version": record.version,
         "alive": life.alive,
+        "isolation": _word(record.isolation),
         "identity": {
             "bootId": record.boot_id,
             "pidNamespace": record.pid_namespace,

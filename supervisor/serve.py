@@ -28,6 +28,7 @@ from supervisor.wakeup import Signals, WakeSocket
 from workers import kernel
 from workers.guard import guard_the_service
 from workers.identity import Identity
+from workers.subtree import ISOLATION
 
 
 def serve() -> int:
@@ -89,7 +90,8 @@ def _supervision(
 ) -> Supervision:
     identity = Identity.of(os.getpid())
     assert identity is not None
-    environment = minimal_environment(os.environ)
+    asked = {name: text for name, text in os.environ.items() if name == ISOLATION}
+    environment = minimal_environment(os.environ) | asked
     return Supervision(
         uuid=me,
         settings=settings,

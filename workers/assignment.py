@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from workers.confinement import Confinement
 from workers.frames import Frame
+from workers.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,12 @@ class Assignment:
     grace: float
     """Seconds between SIGTERM and SIGKILL."""
     confinement: Confinement
+    limits: Limits
 
     def to_frame(self) -> Frame:
         return asdict(self)
 
     @classmethod
     def from_frame(cls, frame: Frame) -> Self:
-        return cls(**frame | {"confinement": Confinement(**frame["confinement"])})
+        confinement, limits = Confinement(**frame["confinement"]), Limits(**frame["limits"])
+        return cls(**frame | {"confinement": confinement, "limits": limits})

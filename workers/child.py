@@ -16,6 +16,7 @@ from workers.assignment import Assignment
 from workers.context import JobCancelled, JobContext
 from workers.frames import BrokenStream, Decoder, Frame
 from workers.interrupt import Interrupt
+from workers.limits import limit_this_process
 from workers.report import Reporter
 from workers.sandbox import Place
 from workers.target import resolve
@@ -71,6 +72,7 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
         containment.surround(job.environment, job.nice)
         containment.enter(Path(job.directory), private=job.private_directory)
         sandbox.confine(job.confinement, Place.of(job), keeper, reporter.speak_for_me)
+        limit_this_process(job.limits)
         interrupt.arm()
         if job.command is not None:
             reporter.say({"kind": "executing"})

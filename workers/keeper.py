@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from workers import kernel
@@ -22,13 +22,14 @@ from workers.broom import Broom
 from workers.channel import Channel
 from workers.frames import Frame
 from workers.guard import guard_the_service
-from workers.identity import Identity
+from workers.holding import Holding
 from workers.kept import Kept
 from workers.launch import Launched
+from workers.owner_sweep import OwnerSweeps
 from workers.preload import TRIAL_SECONDS, preload
 from workers.strays import Strays
-from workers.sweep import OwnerSweep, Sweep
-from workers.trees import left_by, tree_of
+from workers.subtree import ISOLATION, Subtree
+from workers.trees import COOKIE
 from workers.trimming import Trimming
 
 _LOOK_AGAIN = 0.005
@@ -41,10 +42,13 @@ _TOO_MUCH_UNSENT = 1024 * 1024
 class Keeper:
     """Everything this process knows; `serve` returns when the supervisor is gone and nothing is left."""
 
-    def __init__(self, link: Channel) -> None:
+    def __init__(self, link: Channel, subtree: Subtree) -> None:
         self._link = link
+        self._subtree = subtree
+        self._emptied: list[Holding] = []
+        """Of children that have ended: groups that could not be removed at once."""
         self._children: dict[int, Kept] = {}
-        self._sweeps: dict[str, OwnerSweep] = {}
+        self._sweeps = OwnerSweeps()
         self._strays = Strays()
         self._broom = Broom()
         self._trimming = Trimming(link.send)
@@ -91,8 +95,8 @@ class Keeper:
             self._see_to_the_ended(now)
             if self._link.closed and not self._children:
                 self._strays.end(self._own(), now)
-        for sweep in list(self._sweeps.values()):
-            self._sweep_on(sweep, now)
+        for owner, killed in self._sweeps.step(now):
+            self._link.send({"op": "swept", "owner": owner, "killed": killed})
         self._trimming.look(now)
         self._broom.reap()
         self._watch_writers()
@@ -101,7 +105,7 @@ class Keeper:
         """Until the next deadline. What no event tells, the end of a killed stranger, is looked for."""
         children = self._children.values()
         due = [kept.termination_due() for kept in children]
-        due += [sweep.look_at for sweep in self._sweeps.values()]
+        due += self._sweeps.due()
         due.append(self._trimming.due())
         if self._can_hear:
             due += [kept.progress_due() for kept in children]
@@ -133,17 +137,24 @@ class Keeper:
         _take_signals()  # the user's modules may have set some at import
         self._strays.end(self._own(), time.monotonic())
         self._strays.take_dead()  # what a trial left is no job's
-        self._link.send({"op": "ready", "pid": os.getpid(), "preloaded": loaded, "refused": refused})
+        ready = {"op": "ready", "pid": os.getpid(), "preloaded": loaded, "refused": refused}
+        self._link.send(
+            ready | {"isolation": self._subtree.isolation, "limits": sorted(self._subtree.limits)}
+        )
 
     def _start(self, child: int) -> None:
         if child in self._children:
             raise ValueError(f"child {child} is there already")
+        group = None
         try:
-            launched = Launched()
+            group = self._subtree.group(child)
+            launched = Launched(group)
         except OSError as error:
+            if group is not None:
+                group.remove()
             self._link.send({"op": "start_failed", "child": child, "message": error.strerror or str(error)})
             return
-        kept = Kept(child, launched)
+        kept = Kept(child, launched, group)
         self._children[child] = kept
         self._selector.register(launched.pidfd, selectors.EVENT_READ, lambda: self._reap(kept))
         self._selector.register(launched.report, selectors.EVENT_READ, lambda: self._hear(kept))
@@ -176,29 +187,8 @@ class Keeper:
             with contextlib.suppress(OSError):  # nothing left to look with: the kill will come all the same
                 kept.terminate(reason, grace, time.monotonic())
 
-    def _sweep(
-        self,
-        owner: str,
-        children: list[list[Any]],
-        strays: list[list[Any]],
-        patience: float,
-        silent: float | None = None,
-    ) -> None:
-        """End what a dead owner left; `strays` are known to be its, whatever they did to themselves.
-
-        For `patience` seconds only wait: the owner's own keeper is doing the same, and knows more.
-        """
-        now = time.monotonic()
-        roots = [Identity(*child) for child in children]
-        more = [Identity(*stray) for stray in strays]
-
-        def find() -> Iterator[Identity]:
-            for stray in more:
-                yield from tree_of(stray)
-            since = None if silent is None else silent + time.monotonic() - now
-            yield from left_by(owner, roots, since)
-
-        self._sweeps[owner] = OwnerSweep(owner, Sweep(find), kill_from=now + patience, look_at=now)
+    def _sweep(self, **order: Any) -> None:
+        self._sweeps.begin(order, time.monotonic())
 
     # What happens to children
 
@@ -206,6 +196,7 @@ class Keeper:
         if self._can_hear and (progress := kept.take_progress(now)):
             self._link.send(progress)
         with contextlib.suppress(OSError):  # as above: it is tried again
+            kept.end_when_used_up(now)
             kept.remind_when_due(now)
             kept.kill_when_due(now)
         if pids := kept.unkillable(now):
@@ -230,16 +221,20 @@ class Keeper:
         ended = [kept for kept in self._children.values() if kept.reaped]
         if not ended:
             return
+        for kept in ended:
+            kept.holding.end_leftovers()
         self._strays.look(self._own(), now)
         if self._strays:
             # The job that ended last is the likeliest to have left what nobody has seen before.
             known = {process for kept in ended for process in kept.killed}
             last = max(ended, key=lambda kept: kept.reaped_at)
-            last.leftovers |= self._strays.end(self._own(), now) - known
+            # What is in a group is its own job's, which ends it when its turn comes.
+            grouped = {pid for kept in self._children.values() for pid in kept.holding.pids()}
+            last.leftovers |= self._strays.end(self._own(), now, grouped) - known
         self._charge(ended)
         for kept in ended:
             kept.strays = self._strays.possibly_of(kept.reaped_at)
-            if kept.strays:
+            if kept.strays or kept.holding.left:
                 kept.killing(now)
             elif self._trimming.done(kept.number, now):
                 self._finish(kept, now)
@@ -263,20 +258,12 @@ class Keeper:
             self._broom.remove(kept.directory)
         for frame in kept.last_frames(now):
             self._link.send(frame)
+        self._emptied = [each for each in (*self._emptied, kept.holding) if not each.remove()]
 
     def _own(self) -> set[int]:
         """Pids of the children that we did launch."""
         children = {kept.launched.pid for kept in self._children.values() if not kept.reaped}
         return children | self._broom.pids | self._trimming.pids
-
-    def _sweep_on(self, order: OwnerSweep, now: float) -> None:
-        if now < order.look_at:
-            return
-        order.put_off(now)
-        with contextlib.suppress(OSError):  # nothing left to look with: looked at again later
-            if order.sweep.look() or (now >= order.kill_from and order.sweep.step()):
-                del self._sweeps[order.owner]
-                self._link.send({"op": "swept", "owner": order.owner, "killed": len(order.sweep.killed)})
 
     def _watch_writers(self) -> None:
         """Ask for writability exactly while something is unsent."""
@@ -322,7 +309,10 @@ def main() -> None:
     _take_signals()
     kernel.become_subreaper()
     guard_the_service()
-    Keeper(Channel(link)).serve()
+    cookie = os.environ[COOKIE]
+    groups = Subtree(cookie, [] if os.environ.get(ISOLATION) == "tree" else None)
+    Keeper(Channel(link), groups).serve()
+    groups.remove()
     sys.stderr.flush()
     os._exit(0)  # what the users' modules registered with atexit is for the jobs
 

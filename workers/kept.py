@@ -6,17 +6,22 @@ import os
 import signal
 import sys
 import termios
+import time
 from dataclasses import asdict
 from typing import Any
 
+from workers.cgroups import Group
+from workers.confinement import Confinement
 from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
+from workers.holding import Holding
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
 from workers.namespaces import job_below
 from workers.oom import oom_kills
+from workers.processor import ProcessorTime
 from workers.report import heard
 from workers.stacks import Stacks, due
-from workers.sweep import Sweep, sent
+from workers.sweep import sent
 from workers.termination import Termination
 from workers.trees import tree_of
 from workers.usage import Usage
@@ -37,9 +42,10 @@ _UNKILLABLE_AFTER = 5.0
 class Kept:
     """One child, from its launch until nothing of it is left."""
 
-    def __init__(self, number: int, launched: Launched) -> None:
+    def __init__(self, number: int, launched: Launched, group: Group | None = None) -> None:
         self.number = number
         self.launched = launched
+        self.holding = Holding(launched.identity, group)
         self.assigned = False
         self.grace = 0.0
         self.directory: str | None = None
@@ -56,7 +62,7 @@ class Kept:
         self._begun = False
         self._interrupted = False
         self._remind_at = float("inf")
-        self._sweep = Sweep(lambda: tree_of(self.identity))
+        self._sweep = self.holding.sweep
         self._next_kill: float | None = None
         self._kill_pause = _KILL_AGAIN
         self._first_kill: float | None = None
@@ -68,6 +74,8 @@ class Kept:
         self._progress_from = float("-inf")
         self._oom_kills_before = self._oom_kills = 0
         self._timeout: float | None = None
+        self._processor: ProcessorTime | None = None
+        self._memory_by_process = self._has_namespace = False
         self._stacks: Stacks | None = None
         """What is asked before it is killed; None where it runs no handler, or is to be killed at once."""
         self._last_word: Frame | None = None
@@ -88,7 +96,12 @@ class Kept:
         if job["handler"] is not None:
             self._timeout = job["timeout"]
             self._stacks = Stacks(self.identity, job["log"])
-        self._unsent += encode(job)
+        self._has_namespace = Confinement(**job["confinement"]).asks_for_sandbox
+        limits = self.holding.limit(job["limits"])
+        self._memory_by_process = limits["memory_by_process"]
+        if limits["cpu_time"] is not None:
+            self._processor = ProcessorTime(limits["cpu_time"], self.holding.seconds, time.monotonic())
+        self._unsent += encode(job | {"limits": limits})
         self.pass_on()
 
     def pass_on(self) -> None:
@@ -150,6 +163,11 @@ class Kept:
                 self.termination.sent(signal.SIGTERM, now)
                 self._remind_at = now + _REMIND_AFTER
 
+    def end_when_used_up(self, now: float) -> None:
+        """A job that has used the processor time that it may."""
+        if self._processor and self.termination is None and not self.reaped and self._processor.is_over(now):
+            self.terminate("cpu_time", self.grace, now)
+
     def kill_when_due(self, now: float) -> None:
         if self.termination is None or now < self._kill_due():
             return
@@ -170,7 +188,7 @@ class Kept:
     @property
     def killed(self) -> set[Identity]:
         """Everything of it that was killed. It may be seen once more, dying, without its parents."""
-        return self.leftovers | self._sweep.killed
+        return self.leftovers | self.holding.leftovers | self._sweep.killed
 
     def remind_when_due(self, now: float) -> None:
         """Once, and the child alone: other programs may take a second SIGTERM for impatience."""
@@ -193,13 +211,14 @@ class Kept:
             or now < self._first_kill + _UNKILLABLE_AFTER
         ):
             return []
-        left = self.strays if self.reaped else self._sweep.left
+        left = self.strays | self.holding.left if self.reaped else self._sweep.left
         self._unkillable_reported = bool(left)
         return sorted(process.pid for process in left)
 
     def termination_due(self) -> float:
-        """When it is to be reminded, killed, or killed again."""
-        return min(self._remind_at, self._kill_due())
+        """When it is to be reminded, killed, killed again, or looked at."""
+        watch = self._processor if self.termination is None and not self.reaped else None
+        return min(self._remind_at, self._kill_due(), watch.look_at if watch else float("inf"))
 
     def progress_due(self) -> float:
         """When there will be progress to take."""
@@ -225,7 +244,7 @@ class Kept:
         A job that was written to the gate and not taken counts as never assigned: none of its code ran.
         """
         assert self.reaped is not None
-        leftovers = len(self.leftovers)
+        leftovers = len(self.leftovers | self.holding.leftovers)
         if self.termination:
             self.termination.killed += leftovers
         return {
@@ -238,7 +257,10 @@ class Kept:
             if self.termination and self.termination.signals
             else None,
             "oom_kills": max(0, self._oom_kills - self._oom_kills_before),
+            "isolation": "namespace" if self._has_namespace else self.holding.isolation,
+            "memory_by_process": self._memory_by_process,
             **asdict(self.usage),
+            **self.holding.consumption().known(),
         }
 
     def _kill_due(self) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from workers import child, output
+from workers.cgroups import Group
 from workers.identity import Identity
 from workers.pipes import pipe
 
@@ -94,8 +95,8 @@ class ChildProcess(multiprocessing.context.ForkProcess):
 class Launched:
     """The keeper's side of a child: its identity, its pidfd, the two pipes."""
 
-    def __init__(self) -> None:
-        """Fork. Raises OSError, and leaves nothing, where there are no processes, descriptors or memory.
+    def __init__(self, group: Group | None = None) -> None:
+        """Fork, into this group. Raises OSError, and leaves nothing, where anything that it takes is lacking.
 
         It takes seven descriptors for a moment and keeps three, so four are left to look at /proc
         with: without any, nothing could be called gone, and no descriptor would ever come back.
@@ -106,6 +107,8 @@ class Launched:
             self._process = ChildProcess(gate_inside, report_inside, os.getpid())
             self._process.start()
             undo.callback(self._abandon)
+            if group is not None:
+                group.add(self.pid)  # it waits at its gate, so nothing of it is anywhere else
             self.pidfd = os.pidfd_open(self.pid)
             undo.callback(os.close, self.pidfd)
             identity = Identity.of(self.pid)

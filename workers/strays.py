@@ -32,9 +32,9 @@ class Strays:
         """Those that a job may have left whose child was reaped then."""
         return {stray for stray, since in self._since.items() if since >= ended - _UNHEARD}
 
-    def end(self, known: set[int], now: float) -> set[Identity]:
-        """Stop and kill all of them and what is below them: what was killed. Then look again."""
-        sweep = Sweep(lambda: self._trees(known))
+    def end(self, known: set[int], now: float, others: set[int] | None = None) -> set[Identity]:
+        """Stop and kill them and what is below them, but for `others`: what was killed. Then look again."""
+        sweep = Sweep(lambda: self._trees(known | (others or set())))
         sweep.step()
         self.look(known, now)
         return sweep.killed

@@ -5,7 +5,6 @@ Stopped first, killed then: a walk that kills as it goes never catches a tree th
 
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from workers.identity import Identity
 
@@ -13,15 +12,19 @@ _ROUNDS = 50
 """Looks for newcomers in one step. A stopped process cannot fork, so a tree that still grows after
 so many is met again, smaller, in the next step."""
 
-_OWNER_AGAIN_WHILE_PATIENT = 0.25
-_OWNER_AGAIN_AT_MOST = 2.0
-
 
 class Sweep:
-    """Ends everything that `find` finds, however often it takes."""
+    """Ends everything that `find` finds, however often it takes.
 
-    def __init__(self, find: Callable[[], Iterable[Identity]]) -> None:
+    `at_once` ends all of it with one call to the kernel, where there is such a call: then what is stopped and
+    killed one by one is what had got away from that.
+    """
+
+    def __init__(
+        self, find: Callable[[], Iterable[Identity]], at_once: Callable[[], None] | None = None
+    ) -> None:
         self._find = find
+        self._at_once = at_once
         self.killed: set[Identity] = set()
         """Every process that was sent a SIGKILL."""
         self.left: list[Identity] = []
@@ -29,6 +32,9 @@ class Sweep:
 
     def step(self) -> bool:
         """Stop and kill what is there; True when nothing is."""
+        if self._at_once is not None and (found := set(self._find())):
+            self.killed |= found
+            self._at_once()
         for process in self._stopped():
             if sent(process, signal.SIGKILL):
                 self.killed.add(process)
@@ -61,21 +67,3 @@ def sent(process: Identity, number: signal.Signals) -> bool:
         return process.send(number)
     except PermissionError:
         return False
-
-
-@dataclass
-class OwnerSweep:
-    """What is being ended of a dead owner."""
-
-    owner: str
-    sweep: Sweep
-    kill_from: float
-    """When waiting turns into killing."""
-    look_at: float
-    _pause: float = 0.005
-
-    def put_off(self, now: float) -> None:
-        """Look again soon, and then less and less often: each look is one at every process of the host."""
-        most = _OWNER_AGAIN_AT_MOST if now >= self.kill_from else _OWNER_AGAIN_WHILE_PATIENT
-        self.look_at = now + self._pause
-        self._pause = min(self._pause * 2, most)

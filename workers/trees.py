@@ -11,6 +11,7 @@ from typing import NamedTuple
 import psutil
 
 from workers.identity import Identity, Sight, sight_of
+from workers.subtree import is_of
 
 COOKIE = "ASYNCWORKER_OWNER"
 """In the environment of everything that a supervisor started: the supervisor's UUID."""
@@ -66,7 +67,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def left_by(owner: str, roots: Iterable[Identity], silent: float | None = None) -> Iterator[Identity]:
-    """Running processes that a dead owner left: its cookie, its children, and the sessions those led.
+    """Running processes that a dead owner left: its groups, cookie, children, and the sessions those led.
 
     `owner` is a supervisor's UUID, or one of its keepers: UUID:NUMBER. `silent`: seconds since it was
     last known to live. A session id is a pid that is given to no other process while the session has
@@ -83,7 +84,7 @@ def left_by(owner: str, roots: Iterable[Identity], silent: float | None = None) 
         if sight is None or pid == os.getpid():
             continue
         identity = _running(pid, sight)
-        if (pid in known and known[pid].exists()) or _has_cookie(pid, owner):
+        if (pid in known and known[pid].exists()) or _has_cookie(pid, owner) or is_of(pid, owner):
             sessions.add(sight.session)
             if identity:
                 yield identity

@@ -11,6 +11,7 @@ Id = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Count = Annotated[int, Field(ge=0)]
 
 Status = Literal["Pending", "InProgress", "Completed", "Failed", "Cancelled"]
+Isolation = Literal["namespace", "cgroup", "tree"]
 FailureKind = Literal[
     "raised",
     "exited",
@@ -80,6 +81,9 @@ class Usage(Shape):
     user_seconds: float | None
     system_seconds: float | None
     max_rss_bytes: int | None
+    """Of its largest process."""
+    peak_bytes: int | None
+    """Of all its processes together, where the kernel counts that."""
 
 
 class ProcessIdentity(Shape):
@@ -104,6 +108,8 @@ class Attempt(Shape):
     termination: dict[str, Any] | None
     """What it took to end it: signals, seconds, processes killed."""
     usage: Usage
+    isolation: Isolation | None
+    """By what its processes were held together."""
 
 
 class ProcessStatus(Shape):
@@ -115,6 +121,8 @@ class ProcessStatus(Shape):
     started_at: Time | None
     heartbeat_at: Time | None
     version: str | None
+    isolation: Isolation | None
+    """By what it holds the processes of a job together."""
     others: list["Supervisor"]
 
 
@@ -134,6 +142,7 @@ class Supervisor(Shape):
     version: str
     alive: bool | None
     """Null where that cannot be judged from here."""
+    isolation: Isolation | None
     identity: SupervisorIdentity
 
 

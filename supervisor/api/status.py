@@ -22,7 +22,16 @@ from supervisor.ways import sameness
 
 router = APIRouter()
 
-_OF_A_LIVE_ONE = ("processInstanceId", "pid", "host", "state", "startedAt", "heartbeatAt", "version")
+_OF_A_LIVE_ONE = (
+    "processInstanceId",
+    "pid",
+    "host",
+    "state",
+    "startedAt",
+    "heartbeatAt",
+    "version",
+    "isolation",
+)
 _HIDDEN = "(set)"
 
 

@@ -17,7 +17,7 @@ _ENDING = [
     attempts.c[name]
     for name in (
         "started_at ended_at status failure_kind exit_code signal error_message traceback termination"
-        " user_seconds system_seconds max_rss_bytes"
+        " user_seconds system_seconds max_rss_bytes peak_bytes isolation"
     ).split()
 ]
 
@@ -92,6 +92,8 @@ def close_(tx: Transaction, *, job_id: str, number: int, outcome: Outcome, now: 
         "new_user_seconds": None if usage is None else usage.user_seconds,
         "new_system_seconds": None if usage is None else usage.system_seconds,
         "new_max_rss_bytes": None if usage is None else usage.max_rss_bytes,
+        "new_peak_bytes": None if usage is None else usage.peak_bytes,
+        "new_isolation": outcome.isolation,
     }
     tx.execute(_CLOSE, values)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Dialect, Integer, Text, TypeDecorator
 
-from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 
 _SIGN = 1 << 63
 
@@ -39,6 +39,16 @@ class FailureWord(TypeDecorator[FailureKind]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> FailureKind | None:
         return None if value is None else FailureKind(value)
+
+
+class IsolationWord(TypeDecorator[Isolation]):
+    """An isolation by its word."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Isolation | None:
+        return None if value is None else Isolation(value)
 
 
 class Inode(TypeDecorator[int]):

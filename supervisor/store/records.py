@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 from workers.identity import Identity as ProcessIdentity
 
 __all__ = ["Attempt", "CancelAnswer", "Job", "ProcessIdentity", "Supervisor"]
@@ -29,6 +29,8 @@ class Supervisor:
     started_at: int
     heartbeat_at: int
     ended_at: int | None
+    isolation: Isolation | None = None
+    """By what its keeper holds the processes of jobs together; None until that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,11 @@ class Attempt:
     user_seconds: float | None
     system_seconds: float | None
     max_rss_bytes: int | None
+    """What the largest of its processes had in memory at most."""
+    peak_bytes: int | None
+    """What all of them together had at most; None where nothing counts that."""
+    isolation: Isolation | None
+    """By what its processes were held together."""
 
 
 class CancelAnswer(StrEnum):

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from supervisor.lifecycle import ENDED, NEXT, FailureKind, JobStatus
-from supervisor.store.columns import FailureWord, Inode, StatusWord, Words
+from supervisor.store.columns import FailureWord, Inode, IsolationWord, StatusWord, Words
 from supervisor.store.triggers import guard
 
 APPLICATION_ID = 0x41574B52
@@ -62,6 +62,7 @@ supervisors = Table(
     Column("started_at", Integer, nullable=False),
     Column("heartbeat_at", Integer, nullable=False),
     Column("ended_at", Integer),
+    Column("isolation", IsolationWord),
     check("supervisors_state", one_of("state", STATES)),
     check("supervisors_ended", f"({one_of('state', ENDED_STATES)}) = (ended_at IS NOT NULL)"),
     sqlite_strict=True,
@@ -157,6 +158,8 @@ attempts = Table(
     Column("user_seconds", REAL),
     Column("system_seconds", REAL),
     Column("max_rss_bytes", Integer),
+    Column("peak_bytes", Integer),
+    Column("isolation", IsolationWord),
     PrimaryKeyConstraint("job_seq", "number"),
     check("attempts_number", "number >= 1"),
     check("attempts_status", f"status IS NULL OR {one_of('status', _ordered(NEXT[JobStatus.IN_PROGRESS]))}"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
+from supervisor.lifecycle import Isolation
 from supervisor.store.engine import Transaction
 from supervisor.store.records import ProcessIdentity, Supervisor
 from supervisor.store.schema import ENDED_STATES, supervisors
@@ -17,6 +18,7 @@ _RECENT = _ALL.order_by(supervisors.c.started_at.desc()).limit(bindparam("at_mos
 _REGISTER = insert(supervisors)
 _ONE_NOT_ENDED = update(supervisors).where(supervisors.c.uuid == bindparam("the_uuid"), _NOT_ENDED)
 _BEAT = _ONE_NOT_ENDED.values(heartbeat_at=bindparam("at"))
+_SET_ISOLATION = _ONE_NOT_ENDED.values(isolation=bindparam("new_isolation"))
 _SET_STATE = _ONE_NOT_ENDED.values(state=bindparam("new_state"), ended_at=bindparam("new_ended_at"))
 
 
@@ -48,6 +50,10 @@ def set_state(tx: Transaction, *, uuid: str, state: str, now: int) -> bool:
     ended_at = now if state in ENDED_STATES else None
     values = {"the_uuid": uuid, "new_state": state, "new_ended_at": ended_at}
     return tx.execute(_SET_STATE, values).rowcount == 1
+
+
+def set_isolation(tx: Transaction, *, uuid: str, isolation: Isolation) -> None:
+    tx.execute(_SET_ISOLATION, {"the_uuid": uuid, "new_isolation": isolation})
 
 
 def get(tx: Transaction, uuid: str) -> Supervisor | None:

@@ -12,7 +12,7 @@ from tests.api.server import HttpServer
 from tests.cli.commandline import ME, Installation, PlayedService
 from tests.support.builders import a_supervisor
 
-PROCESS = "processInstanceId pid host state startedAt heartbeatAt version others".split()
+PROCESS = "processInstanceId pid host state startedAt heartbeatAt version isolation others".split()
 
 
 def metric(server: HttpServer, name: str, **labels: str) -> float:
@@ -42,7 +42,7 @@ def test_without_a_supervisor_everything_about_it_is_null_and_nothing_is_ready(
     assert server.get("/readyz").json == {"status": "ready"}
     played.leave()
     found = server.get("/api/status/process").json
-    assert [found[name] for name in PROCESS[:-1]] == [None] * 7
+    assert [found[name] for name in PROCESS[:-1]] == [None] * (len(PROCESS) - 1)
     assert [each["processInstanceId"] for each in found["others"]] == [ME]
     assert server.get("/readyz").problem["status"] == 503
     assert server.get("/healthz").json == {"status": "alive"}

@@ -80,12 +80,3 @@ def test_what_an_import_prints_or_leaves_running_is_no_mistake(
         "def handle(payload): ...\n",
     )
     assert asyncworker("check") == Answer(0, "jobtypes.yaml is valid: 1 job type\n", "")
-
-
-def test_keys_that_do_nothing_yet_are_told_and_are_no_mistake(
-    installation: Installation, asyncworker: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("supervisor.jobtypes.effect.without_effect", lambda _types: ["nice has no effect"])
-    assert asyncworker("check") == Answer(
-        0, "jobtypes.yaml is valid: 2 job types\n", "Note: nice has no effect\n"
-    )

@@ -79,7 +79,7 @@ def ground_of(*, root: bool, namespaces: bool = True) -> Iterator[Ground]:
             if through and path.name != "id":
                 os.chown(path, UID, UID, follow_symlinks=False)
         facts |= _shared_memory(facts["mark"], undo)
-        keeper = undo.enter_context(keeper_in(folder, through))
+        keeper = undo.enter_context(keeper_in(folder, through=through))
         service = subprocess.Popen(
             [*through, sys.executable, "-c", _GUARDED, str(HERE.parent.parent), facts["database"]],
             stdin=subprocess.PIPE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.keeper import TestKeeper, keeper_in
+from tests.support.keeper import TestKeeper, groups_can_be_made, keeper_in
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,8 +16,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared_keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestKeeper]:
-    with keeper_in(tmp_path_factory.mktemp("keeper")) as keeper:
+def isolation(request: pytest.FixtureRequest) -> str:
+    level: str = getattr(request, "param", "cgroup")
+    if hasattr(request, "param") and level == "cgroup" and not groups_can_be_made():
+        pytest.skip("no control groups can be made here (version 2, with cgroup.kill)")
+    return level
+
+
+@pytest.fixture(scope="module")
+def shared_keeper(tmp_path_factory: pytest.TempPathFactory, isolation: str) -> Iterator[TestKeeper]:
+    with keeper_in(tmp_path_factory.mktemp("keeper"), isolation) as keeper:
         yield keeper
 
 
@@ -28,6 +36,6 @@ def keeper(shared_keeper: TestKeeper) -> TestKeeper:
 
 
 @pytest.fixture
-def own_keeper(tmp_path: Path) -> Iterator[TestKeeper]:
-    with keeper_in(tmp_path) as keeper:
+def own_keeper(tmp_path: Path, isolation: str) -> Iterator[TestKeeper]:
+    with keeper_in(tmp_path, isolation) as keeper:
         yield keeper

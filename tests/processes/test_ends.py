@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.lifecycle import FailureKind, JobStatus
 from tests.support.cgroups import group_of
-from tests.support.keeper import Ended, TestKeeper
+from tests.support.keeper import Ended, TestKeeper, keeper_in
 
 COMPLETED = JobStatus.COMPLETED
 RAISED = FailureKind.RAISED
@@ -381,8 +381,9 @@ def run_in_little_memory(keeper: TestKeeper, folder: Path, body: str) -> Ended:
         return job.ended()
 
 
-def test_the_kernels_out_of_memory_killer_is_recognised(keeper: TestKeeper, tmp_path: Path) -> None:
-    ended = run_in_little_memory(keeper, tmp_path, "eat()")
+def test_the_kernels_out_of_memory_killer_is_recognised_without_a_group(tmp_path: Path) -> None:
+    with keeper_in(tmp_path, "tree") as keeper:
+        ended = run_in_little_memory(keeper, tmp_path, "eat()")
     outcome = ended.outcome
     assert (outcome.status, outcome.failure_kind) == (JobStatus.FAILED, FailureKind.OUT_OF_MEMORY)
     assert (outcome.exit_code, outcome.signal, outcome.termination) == (None, 9, None)

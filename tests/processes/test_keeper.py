@@ -149,7 +149,7 @@ def test_a_supervisor_that_does_not_read_loses_nothing_and_costs_nothing(own_kee
 
 
 def test_without_processes_left_starts_fail_and_later_ones_work(tmp_path: Path) -> None:
-    with group_of("pids") as group, keeper_in(tmp_path) as keeper:
+    with group_of("pids") as group, keeper_in(tmp_path, "tree") as keeper:
         keeper.run("def handler(payload): return 1").ended()
         keeper.until(lambda: not keeper.children())
         (group / "cgroup.procs").write_text(str(keeper.pid))

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.lifecycle import JobStatus
-from tests.support.keeper import TestKeeper
+from tests.support.keeper import EACH_LEVEL, TestKeeper
 from tests.support.processes import gone, marked, noted, signals_in
+
+pytestmark = EACH_LEVEL
 
 TOOLS = """
 import ctypes, os, shutil, signal, subprocess, sys, threading, time

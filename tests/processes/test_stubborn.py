@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.lifecycle import FailureKind, JobStatus
-from tests.support.keeper import GRACE, TestKeeper
+from tests.support.keeper import EACH_LEVEL, GRACE, TestKeeper
 from tests.support.processes import cpu_seconds, gone, marked, noted
+
+pytestmark = EACH_LEVEL
 
 BODIES = {
     "ignores SIGTERM": """

@@ -13,22 +13,30 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from supervisor.lifecycle import JobStatus
 from supervisor.outcome import End, Outcome, decide
 from tests.support import processes
+from workers import subtree
 from workers.assignment import Assignment
 from workers.channel import Channel
 from workers.confinement import Confinement
 from workers.frames import Frame
 from workers.identity import Identity
+from workers.limits import Limits
+from workers.subtree import ISOLATION
 from workers.trees import COOKIE, left_by
 
 WITHIN = 30.0
 """Seconds until a test gives up: far more than anything takes, even on a busy machine."""
 GRACE = 0.3
+EACH_LEVEL = pytest.mark.parametrize("isolation", ["cgroup", "tree"], scope="module", indirect=True)
+"""On a file of tests: all of them, at each level of isolation that the host can give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +67,13 @@ class TestKeeper:
 
     __test__ = False
 
-    def __init__(self, folder: Path, through: Sequence[str] = ()) -> None:
-        """`through`: a program, with arguments, that executes what it is given."""
+    def __init__(self, folder: Path, isolation: str = "cgroup", through: Sequence[str] = ()) -> None:
+        """`isolation`: the strongest that it may use; what the host has not got is done without.
+
+        `through`: a program, with arguments, that executes what it is given.
+        """
         self.folder = folder
+        self.isolation = isolation if groups_can_be_made() else "tree"
         self.owner = str(uuid.uuid4())
         self.cookie = f"{self.owner}:1"
         self.frames: list[Frame] = []
@@ -77,7 +89,7 @@ class TestKeeper:
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                env=_environment() | {COOKIE: self.cookie},
+                env=_environment() | {COOKIE: self.cookie, ISOLATION: isolation},
                 cwd="/",
                 start_new_session=True,
             )
@@ -86,6 +98,13 @@ class TestKeeper:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @cached_property
+    def limits(self) -> list[str]:
+        """What its groups can hold a job to."""
+        self.order("preload", targets=[], import_paths=[])
+        held: list[str] = self.wait("ready")["limits"]
+        return held
 
     # Speaking
 
@@ -135,6 +154,7 @@ class TestKeeper:
             "nice": 0,
             "timeout": None,
             "grace": GRACE,
+            "limits": Limits(),
             "confinement": Confinement(),
         }
         return Assignment(**values | other)
@@ -230,9 +250,9 @@ class RunningJob:
 
 
 @contextlib.contextmanager
-def keeper_in(folder: Path, through: Sequence[str] = ()) -> Iterator[TestKeeper]:
+def keeper_in(folder: Path, isolation: str = "cgroup", through: Sequence[str] = ()) -> Iterator[TestKeeper]:
     """A keeper that is gone afterwards, with everything that it had, and has complained of nothing."""
-    keeper = TestKeeper(folder, through)
+    keeper = TestKeeper(folder, isolation, through)
     try:
         yield keeper
         if keeper.process.poll() is None:
@@ -245,6 +265,17 @@ def keeper_in(folder: Path, through: Sequence[str] = ()) -> Iterator[TestKeeper]
             keeper.process.kill()
         keeper.process.wait()
         processes.end(*left_by(keeper.owner, []))
+        subtree.end(keeper.owner)
+
+
+@lru_cache(maxsize=1)
+def groups_can_be_made() -> bool:
+    """Whether a keeper finds control groups here that can be ended at once."""
+    found = subtree.Subtree(f"{uuid.uuid4()}:1")
+    try:
+        return found.isolation == "cgroup"
+    finally:
+        found.remove()
 
 
 def _environment() -> dict[str, str]:

@@ -23,6 +23,9 @@ from supervisor.supervision import Supervision
 from workers.frames import Frame
 from workers.identity import Identity
 
+HELD: Frame = {"isolation": "tree", "limits": []}
+"""What a keeper says of itself when it is ready: it has no control groups."""
+
 
 class ScriptedClock:
     """Stands still until it is told."""
@@ -182,7 +185,7 @@ class Scripted:
     def get_ready(self) -> None:
         """A keeper is there, recovery found nothing, spares wait at their gates."""
         self.tick()
-        self.keeper.said(op="ready", pid=self.keeper.pid, preloaded=[], refused={})
+        self.keeper.said(op="ready", pid=self.keeper.pid, preloaded=[], refused={}, **HELD)
         for _ in range(3):
             self.tick()
             self.start_children()
@@ -213,6 +216,7 @@ def ended(child: int, **more: Any) -> Frame:
         "user_seconds": 0.1,
         "system_seconds": 0.1,
         "max_rss_bytes": 1,
+        "isolation": "tree",
     } | more
 
 

@@ -10,7 +10,7 @@ from supervisor.jobtypes.records import JobType, Retries
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import attempts, jobs
 from supervisor.store.records import Job
-from tests.support.scripted import Scripted, scripted
+from tests.support.scripted import HELD, Scripted, scripted
 
 RETRIES = Retries(max_attempts=4, initial=10.0, max=30.0, jitter=True)
 RAISED = {"status": 256, "report": {"kind": "raised", "message": "no", "interrupted": False}}
@@ -97,7 +97,7 @@ def test_a_keeper_that_dies_costs_a_crash_and_no_attempt(it: Scripted) -> None:
     it.keeper.lost = True
     it.tick()
     it.tick()
-    it.keeper.said(op="ready", pid=1, preloaded=[], refused={})
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
     it.tick()
     (order,) = it.keeper.of("sweep")
     it.keeper.said(op="swept", owner=order["owner"], killed=0)

@@ -14,7 +14,6 @@ import asyncworker
 from cli.main import asyncworker as command_line
 from supervisor.client import Client
 from supervisor.jobtypes import keys
-from supervisor.jobtypes.effect import WITHOUT_EFFECT
 from supervisor.jobtypes.load import load
 from supervisor.journal import Event
 from supervisor.lifecycle import ENDED, NEXT, FailureKind, JobStatus
@@ -88,9 +87,10 @@ def test_every_make_target_is_in_the_readme() -> None:
 # Job types
 
 
-def documented_keys() -> dict[str, str]:
-    """Key -> its mark."""
-    return {key: cells[0] for key, cells in rows(DOCS["jobtypes.md"]).items() if cells[0] in ("●", "○")}
+def documented_keys() -> set[str]:
+    """The first column of the tables of keys."""
+    tables = re.findall(r"^\| key \|.*\n((?:\|.*\n)+)", DOCS["jobtypes.md"], re.MULTILINE)
+    return {key for table in tables for key in rows(table)}
 
 
 def existing_keys() -> set[str]:
@@ -100,26 +100,8 @@ def existing_keys() -> set[str]:
     return {*plain, *(f"{key}.{part}" for key, parts in nested.items() for part in parts)}
 
 
-def has_effect(key: str) -> bool:
-    silent = {entry.partition(":")[0] for entry in WITHOUT_EFFECT}
-    return not silent & {key, key.partition(".")[0]}
-
-
 def test_every_key_of_a_job_type_is_documented() -> None:
-    assert documented_keys().keys() - {"import_paths", "defaults", "job_types"} == existing_keys()
-
-
-def test_keys_without_effect_are_marked_and_no_others() -> None:
-    marked = {key for key, mark in documented_keys().items() if mark == "○"}
-    assert marked == {key for key in existing_keys() if not has_effect(key)}
-
-
-def test_the_readme_tells_keys_with_effect_from_those_without() -> None:
-    (with_effect,) = re.findall(r"In effect are (.*?)\. ", README.replace("\n", " "))
-    (without,) = re.findall(r"\. ((?:`\w+`,? (?:and )?)+)are read and checked", README.replace("\n", " "))
-    silent = {key.partition(".")[0] for key in existing_keys() if not has_effect(key)}
-    assert named(without) == silent
-    assert named(with_effect) == (keys.JOB_TYPE.keys() | {"import_paths", "defaults"}) - silent
+    assert documented_keys() - {"import_paths", "defaults", "job_types"} == existing_keys()
 
 
 def test_the_job_types_in_the_readme_are_valid(tmp_path: Path) -> None:

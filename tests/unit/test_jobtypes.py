@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from supervisor.errors import InvalidConfiguration
-from supervisor.jobtypes.effect import WITHOUT_EFFECT, without_effect
 from supervisor.jobtypes.keys import ENV, JOB_TYPE, LIMITS, RETRIES, RUN_AS, SANDBOX
 from supervisor.jobtypes.load import load
 from supervisor.jobtypes.parse import (
@@ -75,7 +74,6 @@ def test_the_file_that_is_shipped_is_the_one_of_the_interface() -> None:
     assert list(facts) == ["EmailJob", "DataProcessJob", "ReportJob"]
     assert job_types.import_paths == (ROOT,)
     assert all(one.description for one in job_types.types.values())
-    assert without_effect(job_types) == []
 
 
 def test_seven_mistakes_are_seven_lines_in_order() -> None:
@@ -373,34 +371,6 @@ def test_a_command_has_nothing_to_preload() -> None:
 )
 def test_a_sandbox_is_asked_for_by_anything_beyond_the_defaults(sandbox: Sandbox, *, asked: bool) -> None:
     assert sandbox.asked is asked
-
-
-# Keys without effect
-
-
-def test_keys_without_effect_are_named_with_their_types() -> None:
-    job_types = parsed("""\
-    defaults: {handler: "a:b", max_concurrency: 1}
-    job_types:
-      A: {retries: {max_attempts: 2}, on_owner_death: fail, limits: {processes: 3}}
-      B: {retries: {max_attempts: 3}, on_owner_death: retry, limits: {memory: 1G}, run_as: {user: u}}
-    """)
-    assert without_effect(job_types) == [
-        "limits.memory (B) is NOT enforced yet in this version",
-        "limits.processes (A) is NOT enforced yet in this version",
-    ]
-
-
-def test_a_key_in_the_defaults_counts_for_every_type() -> None:
-    assert without_effect(parsed(whole("", defaults="limits: {memory: 1G}"))) == [
-        "limits.memory (J) is NOT enforced yet in this version"
-    ]
-
-
-def test_the_keys_without_effect_are_keys() -> None:
-    tables = {"retries": RETRIES, "limits": LIMITS, "run_as": RUN_AS, "sandbox": SANDBOX, "env": ENV}
-    known = set(JOB_TYPE) | {f"{key}.{part}" for key, parts in tables.items() for part in parts}
-    assert {entry.partition(":")[0] for entry in WITHOUT_EFFECT} <= known
 
 
 def test_given_holds_the_dotted_keys_of_the_type_and_of_the_defaults() -> None:

@@ -30,7 +30,7 @@ def test_a_json_line_carries_the_facts_as_fields() -> None:
 
 def test_what_a_job_says_cannot_forge_a_line_or_drive_a_terminal() -> None:
     log = StringIO()
-    Journal(log, now=lambda: AT).say(Event.TYPE_KEY_WITHOUT_EFFECT, sentence="a\nb\x1b[31mc\u202ed")
+    Journal(log, now=lambda: AT).say(Event.HTTP_ENDED, why="a\nb\x1b[31mc\u202ed", pause=1.0)
     assert log.getvalue().count("\n") == 1
     assert "\x1b" not in log.getvalue()
     assert "\u202e" not in log.getvalue()

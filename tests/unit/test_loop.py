@@ -11,7 +11,7 @@ from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import attempts, jobs, supervisors
 from supervisor.store.records import Job
-from tests.support.scripted import Scripted, scripted
+from tests.support.scripted import HELD, Scripted, scripted
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_a_dead_keepers_jobs_fail_only_once_nothing_of_them_is_left(it: Scripted
     it.tick()
     it.tick()
     assert it.keeper is not dead
-    it.keeper.said(op="ready", pid=1, preloaded=[], refused={})
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
     it.tick()
     assert [o["owner"] for o in it.keeper.of("sweep")] == [dead.cookie]
     assert job(it, "one").status is JobStatus.IN_PROGRESS
@@ -270,7 +270,7 @@ def test_spares_are_started_again_as_they_are_used(it: Scripted) -> None:
 
 def test_where_no_child_can_be_started_it_is_tried_again_after_a_pause(it: Scripted) -> None:
     it.tick()
-    it.keeper.said(op="ready", pid=1, preloaded=[], refused={})
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
     it.tick(0.01)
     asked = it.keeper.of("start")
     for order in asked:

@@ -40,6 +40,7 @@ def outcome(status: int = 0, report: dict[str, Any] | None = None, **other: Any)
         "user_seconds": 0.5,
         "system_seconds": 0.25,
         "max_rss_bytes": 4096,
+        "isolation": "cgroup",
     }
     return decide(End.from_frame(json.loads(json.dumps(frame | other))))
 
@@ -100,6 +101,29 @@ ROWS: dict[str, tuple[Outcome, JobStatus | FailureKind]] = {
         outcome(SIGNAL(9), RETURNED, ended_by="lingered", oom_kills=1),
         JobStatus.COMPLETED,
     ),
+    "SIGKILL, and none of its own was killed for memory": (
+        outcome(SIGNAL(9), oom_kills=1, oom_kills_of_it=0),
+        FailureKind.SIGNALLED,
+    ),
+    "SIGKILL at its limit": (outcome(SIGNAL(9), oom_kills_of_it=1), FailureKind.OUT_OF_MEMORY),
+    "raised after it lost a process at its limit": (
+        outcome(EXIT(1), RAISED, oom_kills_of_it=1),
+        FailureKind.OUT_OF_MEMORY,
+    ),
+    "returned all the same": (outcome(0, RETURNED, oom_kills_of_it=1), JobStatus.COMPLETED),
+    "a command, 137 at its limit": (
+        outcome(EXIT(137), EXECUTING, oom_kills_of_it=1),
+        FailureKind.OUT_OF_MEMORY,
+    ),
+    "MemoryError at the limit of its process": (
+        outcome(EXIT(1), RAISED | {"message": "MemoryError"}, memory_by_process=True),
+        FailureKind.OUT_OF_MEMORY,
+    ),
+    "MemoryError without a limit": (
+        outcome(EXIT(1), RAISED | {"message": "MemoryError"}),
+        FailureKind.RAISED,
+    ),
+    "over its processor time": (outcome(SIGNAL(15), ended_by="cpu_time"), FailureKind.TIMED_OUT),
     "returned, and killed after the cancel": (outcome(SIGNAL(9), RETURNED, **KILL), JobStatus.COMPLETED),
     "raised, and killed after the cancel": (outcome(SIGNAL(9), RAISED, **KILL), FailureKind.RAISED),
     "returned, and killed by another before": (
@@ -149,7 +173,8 @@ def test_a_supervisor_that_stopped_is_named() -> None:
         "leftovers": 0,
         "termination": KILLED | {"reason": "shutdown"},
     }
-    end = End.from_frame(frame | {"user_seconds": 0, "system_seconds": 0, "max_rss_bytes": 0})
+    used = {"user_seconds": 0, "system_seconds": 0, "max_rss_bytes": 0}
+    end = End.from_frame(frame | used | {"isolation": "tree"})
     assert (decide(end, supervisor="supervisor X").error_message or "").startswith("supervisor X")
 
 

@@ -12,7 +12,7 @@ from supervisor.lifeline import Lifeline
 from supervisor.store import jobs, supervisors
 from supervisor.store.records import Job, Supervisor
 from tests.support.builders import a_supervisor
-from tests.support.scripted import Scripted, scripted
+from tests.support.scripted import HELD, Scripted, scripted
 from workers.identity import Identity
 
 NOBODY = Identity(4_000_000, 1, None)
@@ -42,7 +42,7 @@ def leave_a_job(it: Scripted, by: Supervisor, job_id: str = "left") -> None:
 
 def begin(it: Scripted) -> None:
     it.tick()
-    it.keeper.said(op="ready", pid=1, preloaded=[], refused={})
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
     it.tick()
 
 

@@ -34,6 +34,8 @@ def an_attempt(**other: Any) -> Attempt:
         "user_seconds": None,
         "system_seconds": None,
         "max_rss_bytes": None,
+        "peak_bytes": None,
+        "isolation": None,
     }
     return Attempt(**values | other)
 
@@ -78,7 +80,12 @@ def test_an_attempt_has_its_usage_and_how_it_was_ended() -> None:
         an_attempt(termination=how, user_seconds=1.5, status=JobStatus.CANCELLED)
     )
     assert (document["number"], document["pid"], document["status"]) == (2, 77, "Cancelled")
-    assert document["usage"] == {"userSeconds": 1.5, "systemSeconds": None, "maxRssBytes": None}
+    assert document["usage"] == {
+        "userSeconds": 1.5,
+        "systemSeconds": None,
+        "maxRssBytes": None,
+        "peakBytes": None,
+    }
     assert document["termination"] == how
 
 

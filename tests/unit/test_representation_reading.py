@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from supervisor import reading, representation
 from supervisor.answers import Cancellation, Life, Overview, Page, Slots
-from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 from supervisor.payload import compact
 from supervisor.store.records import Attempt, CancelAnswer, Job, ProcessIdentity, Supervisor
 from tests.support.builders import a_job
@@ -80,10 +80,16 @@ attempts = st.builds(
     user_seconds=maybe(st.floats(0, 1e9)),
     system_seconds=maybe(st.floats(0, 1e9)),
     max_rss_bytes=maybe(numbers),
+    peak_bytes=maybe(numbers),
+    isolation=maybe(st.sampled_from(Isolation)),
 )
 lives = st.builds(
     Life,
-    st.builds(Supervisor, words, words, words, numbers, identities, words, words, times, times, maybe(times)),
+    st.builds(
+        Supervisor,
+        *(words, words, words, numbers, identities, words, words, times, times, maybe(times)),
+        maybe(st.sampled_from(Isolation)),
+    ),
     maybe(st.booleans()),
 )
 slots = st.builds(Slots, words, maybe(numbers), numbers, maybe(numbers), numbers)
