@@ -7,7 +7,6 @@ meets its new type in a process with the old code. What runs, runs on as it bega
 
 from supervisor.errors import InvalidConfiguration
 from supervisor.jobtypes.diff import Change, changes
-from supervisor.jobtypes.effect import without_effect
 from supervisor.jobtypes.load import load
 from supervisor.journal import Event
 from supervisor.supervision import Supervision
@@ -21,12 +20,6 @@ def step(s: Supervision, signals: Signals) -> None:
         _begin(s)
     if s.coming is not None and s.keeping.serves(s.coming):
         _put_in_force(s)
-
-
-def say_without_effect(s: Supervision) -> None:
-    """Of what is in force, what does nothing yet."""
-    for sentence in without_effect(s.job_types):
-        s.journal.say(Event.TYPE_KEY_WITHOUT_EFFECT, sentence=sentence)
 
 
 def _begin(s: Supervision) -> None:
@@ -53,7 +46,6 @@ def _put_in_force(s: Supervision) -> None:
     s.job_types, s.coming = s.coming, None
     for change in found:
         _say(s, change)
-    say_without_effect(s)
     s.journal.say(Event.RELOADED, types=len(s.job_types.types), changes=len(found))
     s.due_at = s.clock.monotonic()  # there may be slots now for what waits
 

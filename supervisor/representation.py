@@ -17,9 +17,6 @@ from supervisor.store.records import Attempt, Job
 
 Json = dict[str, Any]
 
-_NOT_CONFIGURED = {"given"}
-"""What a job type knows about its file and not about itself."""
-
 
 def time(milliseconds: int | None) -> str | None:
     """`2026-01-20T12:00:00.123Z`."""
@@ -148,11 +145,7 @@ def overview(answer: Overview) -> Json:
 
 def job_type(configured: JobType) -> Json:
     """Every setting with its value, the defaults included."""
-    return {
-        _camel(field.name): _plain(getattr(configured, field.name))
-        for field in fields(configured)
-        if field.name not in _NOT_CONFIGURED
-    }
+    return {_camel(field.name): _plain(getattr(configured, field.name)) for field in fields(configured)}
 
 
 def _plain(value: Any) -> Any:

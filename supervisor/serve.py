@@ -6,7 +6,7 @@ import sys
 import uuid
 from functools import partial
 
-from supervisor import http_settings, lifeline, reloading
+from supervisor import http_settings, lifeline
 from supervisor.assigning import minimal_environment
 from supervisor.clock import SystemClock
 from supervisor.errors import AsyncWorkerError
@@ -67,7 +67,6 @@ def _serve(settings: Settings) -> None:
             here=Here.current(store.path),
             line=line,
         )
-        reloading.say_without_effect(s)
         wake_socket = _wake_socket(settings, journal)
         state_dir = settings.locations.state_dir
         journal.say(Event.SUPERVISOR_STARTED, uuid=me, pid=os.getpid(), state_dir=state_dir)

@@ -33,7 +33,6 @@ def _build(job_type: Layered, folder: Path) -> JobType:
         working_directory=_below(folder, directory) if directory else None,
         sandbox=sandbox,
         preload=preload,
-        given=job_type.given(),
         **values,
     )
 

@@ -56,10 +56,3 @@ class Layered:
             if key in values:
                 values[key] = {**self.defaults.values.get(key, {}), **self.own.values.get(key, {})}
         return values
-
-    def given(self) -> frozenset[str]:
-        """Dotted paths of every key that the file gives for this type."""
-        layers = (self.own, self.defaults)
-        keys = {key for layer in layers for key in layer.values}
-        nested = {f"{key}.{part}" for layer in layers for key in NESTED for part in layer.parts(key)}
-        return frozenset(keys | nested)

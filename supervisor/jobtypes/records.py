@@ -109,8 +109,6 @@ class JobType:
     sandbox: Sandbox = Sandbox()
     preload: bool = True
     """Import the handler once, before the first job."""
-    given: frozenset[str] = field(default=frozenset(), compare=False)
-    """Dotted paths of the keys that the file gives, here or in its defaults, such as `limits.memory`."""
 
 
 @dataclass(frozen=True, slots=True)

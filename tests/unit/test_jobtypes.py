@@ -211,7 +211,7 @@ def test_every_key_is_read() -> None:
 )
 def test_every_key_is_a_field_and_every_field_a_key(keys: dict[str, object], record: Any) -> None:
     fields = {field.name for field in dataclasses.fields(record)}
-    assert set(keys) == fields - {"name", "given"}
+    assert set(keys) == fields - {"name"}
 
 
 def test_the_types_are_read_only() -> None:
@@ -371,10 +371,3 @@ def test_a_command_has_nothing_to_preload() -> None:
 )
 def test_a_sandbox_is_asked_for_by_anything_beyond_the_defaults(sandbox: Sandbox, *, asked: bool) -> None:
     assert sandbox.asked is asked
-
-
-def test_given_holds_the_dotted_keys_of_the_type_and_of_the_defaults() -> None:
-    job_type = one("limits: {memory: 1G}", defaults="env: {inherit: all}")
-    assert job_type.given == {
-        "handler", "max_concurrency", "limits", "limits.memory", "env", "env.inherit"
-    }  # fmt: skip

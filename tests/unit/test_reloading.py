@@ -10,7 +10,7 @@ from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.notify import Notify
 from supervisor.store import jobs
 from supervisor.store.records import Job
-from tests.support.scripted import Scripted, ScriptedKeeper, ended, scripted
+from tests.support.scripted import HELD, Scripted, ScriptedKeeper, ended, scripted
 from tests.support.servicemanager import Listener
 
 MAIL = "  Mail: {handler: 'a:b', max_concurrency: 2, timeout: 60s, grace: 5s}\n"
@@ -60,7 +60,7 @@ def hang_up(it: Scripted) -> None:
 def get_keeper_ready(it: Scripted) -> ScriptedKeeper:
     """The newest keeper has imported everything."""
     it.tick(0.1)
-    it.keeper.said(op="ready", pid=it.keeper.pid, preloaded=[], refused={})
+    it.keeper.said(op="ready", pid=it.keeper.pid, preloaded=[], refused={}, **HELD)
     it.tick(0.1)
     return it.keeper
 
@@ -256,7 +256,7 @@ def test_of_two_reloads_at_once_the_last_one_counts(it: Scripted, file: Path) ->
     it.tick(0.1)
     assert overtaken.is_closed()
     assert it.keeper is not overtaken
-    overtaken.said(op="ready", pid=1, preloaded=[], refused={})
+    overtaken.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
     it.tick(0.1)
     assert it.s.job_types.types["Mail"].max_concurrency == 2
     get_keeper_ready(it)
