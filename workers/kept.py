@@ -75,7 +75,9 @@ class Kept:
         self._oom_kills_before = self._oom_kills = 0
         self._timeout: float | None = None
         self._processor: ProcessorTime | None = None
-        self._memory_by_process = self._has_namespace = False
+        self._memory_by_process = False
+        self._has_namespace: bool | None = False
+        """None until the child has said it, which it does before any code of the job runs."""
         self._stacks: Stacks | None = None
         """What is asked before it is killed; None where it runs no handler, or is to be killed at once."""
         self._last_word: Frame | None = None
@@ -96,7 +98,8 @@ class Kept:
         if job["handler"] is not None:
             self._timeout = job["timeout"]
             self._stacks = Stacks(self.identity, job["log"])
-        self._has_namespace = Confinement(**job["confinement"]).asks_for_sandbox
+        if Confinement(**job["confinement"]).asks_for_sandbox:
+            self._has_namespace = None
         limits = self.holding.limit(job["limits"])
         self._memory_by_process = limits["memory_by_process"]
         if limits["cpu_time"] is not None:
@@ -282,6 +285,10 @@ class Kept:
     def _note(self, frame: Frame, now: float) -> None:
         kind = frame["kind"]
         if kind == "begun":
+            return
+        if kind in ("alone", "together"):
+            if self._has_namespace is None:
+                self._has_namespace = kind == "alone"
             return
         if kind == "watched":
             if self._stacks and self._timeout is not None:

@@ -1,8 +1,8 @@
 """What a child says about itself, as capped JSON through its report pipe.
 
-First begun; watched, where its stacks will be written when it is too late; progress any number of times;
-interrupted or uninterrupted, when a SIGTERM came; then at most one last word: returned, raised, left,
-not_started, bad_result; or executing, before a command takes over.
+First begun; in a sandbox, alone or together; watched, where its stacks will be written when it is too late;
+progress any number of times; interrupted or uninterrupted, when a SIGTERM came; then at most one last word:
+returned, raised, left, not_started, bad_result; or executing, before a command takes over.
 """
 
 import contextlib

@@ -34,9 +34,10 @@ class Place:
         return cls(job.directory, job.private_directory, [*job.import_paths, *program])
 
 
-def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], None]) -> None:
+def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], None]) -> bool:
     """Returns in the process that is to run the job, maybe a grandchild; `forked` is called in it first.
 
+    True where it has a PID namespace of its own.
     Raises CannotConfine, and OSError: nothing is ever left out in silence.
     """
     user = None if what.user is None else credentials.find(what.user, what.group)
@@ -65,6 +66,7 @@ def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], N
     if what.asks_for_sandbox and not alone:
         _renounce(what, place)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, standin.HELD)
+    return alone
 
 
 def _isolate(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.lifecycle import FailureKind
+from supervisor.lifecycle import FailureKind, Isolation
 from tests.escapes import attempts
 from tests.escapes.ground import OTHER, Ground
 from tests.tree import ROOT
@@ -148,6 +148,25 @@ def test_what_landlock_cannot_do_is_a_job_that_is_not_started(
         outcome.error_message or ""
     )
     assert why in (outcome.error_message or "")
+
+
+@pytest.mark.parametrize(
+    "whose, alone",
+    [("of_root", True), ("of_ordinary", True), ("of_ordinary_without_namespaces", False)],
+)
+def test_what_holds_its_processes_is_on_record(
+    whose: str, request: pytest.FixtureRequest, *, alone: bool
+) -> None:
+    ground: Ground = request.getfixturevalue(whose)
+    what = Confinement(network=False, read_only=True, hidden=ground.hidden)
+    confined = ground.run("stay", "null", what)
+    confined.says("here")
+    confined.terminate(grace=0)
+    assert (confined.ended().outcome.isolation is Isolation.NAMESPACE) == alone
+    free = ground.run("stay", "null", Confinement())
+    free.says("here")
+    free.terminate(grace=0)
+    assert free.ended().outcome.isolation in (Isolation.CGROUP, Isolation.TREE)
 
 
 def test_under_landlock_python_goes_on_working(of_ordinary_without_namespaces: Ground) -> None:
