@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from workers import guard, sandbox
 from workers.confinement import CannotConfine, Confinement
+from workers.report import Reporter
 from workers.sandbox import Place
 
 _LONGEST = 4096
@@ -39,9 +40,10 @@ def _try(what: Confinement, place: Place, tell: int, parent: int) -> NoReturn:
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         guard.offer_to_the_kernel()
-        os.dup2(os.open(os.devnull, os.O_RDWR), 1)  # ours is nobody else's
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 1)  # ours is nobody else's
         os.chdir(place.directory)
-        sandbox.confine(what, place, parent, lambda: None)
+        sandbox.confine(what, place, parent, Reporter(null))
         said = "+"
     except CannotConfine as error:
         said += str(error)

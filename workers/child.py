@@ -71,7 +71,7 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
         output.redirect(Path(job.log))
         containment.surround(job.environment, job.nice)
         containment.enter(Path(job.directory), private=job.private_directory)
-        alone = sandbox.confine(job.confinement, Place.of(job), keeper, reporter.speak_for_me)
+        alone = sandbox.confine(job.confinement, Place.of(job), keeper, reporter)
         if job.confinement.asks_for_sandbox:
             reporter.tell("alone" if alone else "together")
         limit_this_process(job.limits)

@@ -27,7 +27,7 @@ def detach(keeper: int, keep: tuple[int, ...]) -> None:
     os.umask(0o077)
     reset_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    _close_all_but(keep)
+    close_all_but(keep)
 
 
 def reset_signals() -> None:
@@ -66,7 +66,8 @@ def enter(directory: Path, *, private: bool) -> None:
     os.chdir(directory)
 
 
-def _close_all_but(keep: tuple[int, ...]) -> None:
+def close_all_but(keep: tuple[int, ...]) -> None:
+    """And but 0, 1 and 2."""
     start = 3
     for fd in sorted(keep):
         os.closerange(start, fd)

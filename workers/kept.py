@@ -37,10 +37,14 @@ _KILL_AGAIN = 0.1
 _KILL_AGAIN_AT_MOST = 1.0
 _UNKILLABLE_AFTER = 5.0
 """Seconds after the first SIGKILL at which what is still there is reported."""
+_MOST_LEFT = 1_000_000
 
 
 class Kept:
     """One child, from its launch until nothing of it is left."""
+
+    _left_in_sandbox = 0
+    """Processes that the kernel killed with its PID namespace. It could lie about them."""
 
     def __init__(self, number: int, launched: Launched, group: Group | None = None) -> None:
         self.number = number
@@ -247,7 +251,7 @@ class Kept:
         A job that was written to the gate and not taken counts as never assigned: none of its code ran.
         """
         assert self.reaped is not None
-        leftovers = len(self.leftovers | self.holding.leftovers)
+        leftovers = len(self.leftovers | self.holding.leftovers) + self._left_in_sandbox
         if self.termination:
             self.termination.killed += leftovers
         return {
@@ -298,8 +302,13 @@ class Kept:
             self._progress = frame
         elif kind in ("interrupted", "uninterrupted"):
             self._interrupted = kind == "interrupted"
+        elif kind == "leftovers":
+            self._left_in_sandbox = min(_MOST_LEFT, max(0, frame.get("code", 0)))
         elif self._last_word is None or self._last_word["kind"] == "executing":
-            self._last_word = frame
-            if kind != "executing" and self.termination is None:
-                # Its work is done; threads, atexit functions and children of its own have the grace to end.
-                self.termination = Termination("lingered", now, now + self.grace)
+            self._note_last_word(frame, now)
+
+    def _note_last_word(self, frame: Frame, now: float) -> None:
+        self._last_word = frame
+        if frame["kind"] != "executing" and self.termination is None:
+            # Its work is done; threads, atexit functions and children of its own have the grace to end.
+            self.termination = Termination("lingered", now, now + self.grace)

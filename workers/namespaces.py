@@ -19,6 +19,8 @@ MOUNTS, IPC, USERS, PROCESSES, NETWORK = 0x00020000, 0x08000000, 0x10000000, 0x2
 _NAMES = {MOUNTS: "mount", IPC: "IPC", USERS: "user", PROCESSES: "PID", NETWORK: "network"}
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
+_CANNOT = "the sandbox cannot be had on this host"
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,6 +39,17 @@ def leave(kinds: int) -> None:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
             Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+
+
+def check_proc(mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """In a user namespace /proc can be mounted only where nothing covers parts of it, as containers do.
+
+    Raises CannotConfine. The kernel would say so only when there is no way back (mount_too_revealing).
+    """
+    for line in mounts.read_text().splitlines():
+        place = line.split()[4]
+        if place.startswith("/proc/") and place != "/proc/sys/fs/binfmt_misc":
+            raise CannotConfine(f"{_CANNOT}: no other /proc can be mounted, because {place} is covered")
 
 
 def turn_loopback_on() -> None:
@@ -77,4 +90,4 @@ def refused(what: str) -> Iterator[None]:
     except OSError as error:
         why = "Linux is too old" if error.errno == errno.ENOSYS else error.strerror
         where = f" ({error.filename})" if error.filename else ""
-        raise CannotConfine(f"the sandbox cannot be had on this host: {what}: {why}{where}") from error
+        raise CannotConfine(f"{_CANNOT}: {what}: {why}{where}") from error

@@ -2,7 +2,8 @@
 
 First begun; in a sandbox, alone or together; watched, where its stacks will be written when it is too late;
 progress any number of times; interrupted or uninterrupted, when a SIGTERM came; then at most one last word:
-returned, raised, left, not_started, bad_result; or executing, before a command takes over.
+returned, raised, left, not_started, bad_result; or executing, before a command takes over. Afterwards
+leftovers, from whoever stood in for the job.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ class Reporter:
     """The child's end of the report pipe."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         self.pid = os.getpid()
         """Of the process that speaks; what a forked copy has to say is not asked for."""
         # Reentrant: a JobCancelled between its acquisition and the `with` would lock us out for ever.
@@ -79,11 +80,11 @@ class Reporter:
             return False
         return True
 
-    def tell(self, kind: str) -> None:
-        """A word without more to it. Forked copies of the job are not asked."""
+    def tell(self, kind: str, code: int | None = None) -> None:
+        """A word with no more to it than a number. Forked copies of the job are not asked."""
         if os.getpid() == self.pid:
             with contextlib.suppress(OSError), self._lock:
-                self._write({"kind": kind})
+                self._write({"kind": kind} if code is None else {"kind": kind, "code": code})
 
     def _is_news(self, fraction: float, message: str | None, now: float) -> bool:
         """A new message is passed on at once, so that a long silence begins with the right one."""
@@ -102,7 +103,7 @@ class Reporter:
     def _write(self, frame: Frame) -> None:
         rest = memoryview(encode(frame))
         while rest:
-            rest = rest[os.write(self._fd, rest) :]
+            rest = rest[os.write(self.fd, rest) :]
 
 
 def _news(fraction: float, message: str | None) -> Frame:

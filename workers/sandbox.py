@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from workers import credentials, first, kernel, landlock, mounts, namespaces, se
 from workers.assignment import Assignment
 from workers.confinement import CannotConfine, Confinement
 from workers.credentials import User
+from workers.report import Reporter
 
 _OURS = (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parent.parent))
 """Python, and this package: a handler needs both."""
@@ -34,8 +35,8 @@ class Place:
         return cls(job.directory, job.private_directory, [*job.import_paths, *program])
 
 
-def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], None]) -> bool:
-    """Returns in the process that is to run the job, maybe a grandchild; `forked` is called in it first.
+def confine(what: Confinement, place: Place, keeper: int, reporter: Reporter) -> bool:
+    """Returns in the process that is to run the job, maybe a grandchild, for which the reporter speaks then.
 
     True where it has a PID namespace of its own.
     Raises CannotConfine, and OSError: nothing is ever left out in silence.
@@ -43,19 +44,18 @@ def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], N
     user = None if what.user is None else credentials.find(what.user, what.group)
     if user:
         os.environ.update({name: text for name, text in user.surroundings.items() if name not in os.environ})
+        warmup.import_what_is_imported_late(user)
         credentials.give(1, user)  # its log: /dev/stdout and /dev/stderr open it anew, as the user
         if place.private:
             credentials.give(place.directory, user)
     parent, alone = keeper, False
     if what.asks_for_sandbox:
-        alone = _isolate(what, place, user, keeper, forked)
+        alone = _isolate(what, place, user, keeper, reporter)
         parent = 1 if alone else keeper
     elif user and place.private and user.uid != os.geteuid():
         # Nobody else gets through the state folder to it.
         namespaces.leave(namespaces.MOUNTS)
         mounts.hide(what.hidden, place.directory)
-    if user:
-        warmup.import_what_is_imported_late(user)
     if user or what.asks_for_sandbox:
         kernel.bound_capabilities()
         if user:
@@ -69,9 +69,7 @@ def confine(what: Confinement, place: Place, keeper: int, forked: Callable[[], N
     return alone
 
 
-def _isolate(
-    what: Confinement, place: Place, user: User | None, keeper: int, forked: Callable[[], None]
-) -> bool:
+def _isolate(what: Confinement, place: Place, user: User | None, keeper: int, reporter: Reporter) -> bool:
     """Become the second process of a PID namespace; the child on record and the first have other duties.
 
     False where the host allows no namespaces, and Landlock does as well.
@@ -80,6 +78,8 @@ def _isolate(
     if user and not privileged:
         credentials.become(user, keeper)
     try:
+        if not privileged:
+            namespaces.check_proc()
         namespaces.leave(namespaces.PROCESSES | (0 if privileged else namespaces.USERS))
     except CannotConfine as refusal:
         if why := _why_not_by_landlock(what):
@@ -89,8 +89,8 @@ def _isolate(
     told, tell = os.pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, standin.HELD)
     if pid := os.fork():
-        standin.stand_in(pid, told, keeper)
-    forked()
+        standin.stand_in(pid, told, keeper, reporter)
+    reporter.speak_for_me()
     first.die_with(stand_in)
     os.close(stand_in)
     os.close(told)
@@ -102,7 +102,7 @@ def _isolate(
     if pid := os.fork():
         first.reap_until_it_ends(pid, tell)
     os.close(tell)
-    forked()
+    reporter.speak_for_me()
     os.setsid()  # a signal to its process group is for the job alone
     if not what.network:
         # In its network namespace all of these lead nowhere; others, such as AF_VSOCK, have no namespace.

@@ -10,33 +10,38 @@ import signal
 import struct
 from typing import NoReturn
 
-from workers import namespaces
+from workers import containment, namespaces
 from workers.identity import Identity
+from workers.report import Reporter
 from workers.sweep import sent
 
 PASSED_ON = {getattr(signal, f"SIG{name}") for name in "TERM INT HUP QUIT USR1 USR2 CONT".split()}
 """What somebody may send by hand to the pid on record, and means for the job."""
 HELD = PASSED_ON | {signal.SIGCHLD}
 """Blocked before the forks, so that none is lost between them."""
+_WORD = struct.Struct("ii")
 
 
-def stand_in(first: int, told: int, keeper: int) -> NoReturn:
-    """`told`: where the init of the namespace writes the job's wait status."""
+def stand_in(first: int, told: int, keeper: int, reporter: Reporter) -> NoReturn:
+    """`told`: where the init of the namespace writes how the job has ended."""
     code = 1
     try:
-        _hold_nothing_but(told)
-        code = _end_as(_status(first, told, keeper))
+        _hold_nothing_but(told, reporter.fd)
+        status, left = _end(first, told, keeper)
+        if left:
+            reporter.tell("leftovers", left)
+        code = _end_as(status)
     finally:
         os._exit(code)
 
 
-def tell(told: int, status: int) -> None:
-    """For the init: how the job has ended."""
-    os.write(told, struct.pack("i", status))
+def tell(told: int, status: int, left: int) -> None:
+    """For the init: how the job has ended, and how many processes it has left."""
+    os.write(told, _WORD.pack(status, left))
 
 
-def _status(first: int, told: int, keeper: int) -> int:
-    """The job's wait status; where nobody has told it, that of the init."""
+def _end(first: int, told: int, keeper: int) -> tuple[int, int]:
+    """The job's wait status, and how much it left; where nobody has told it, the status of the init."""
     while True:
         info = signal.sigwaitinfo(HELD)
         if info.si_signo != signal.SIGCHLD:
@@ -45,8 +50,8 @@ def _status(first: int, told: int, keeper: int) -> int:
             continue
         pid, status = os.waitpid(first, os.WNOHANG)
         if pid == first:
-            said = os.read(told, 4)
-            return struct.unpack("i", said)[0] if len(said) == 4 else status
+            said = os.read(told, _WORD.size)
+            return _WORD.unpack(said) if len(said) == _WORD.size else (status, 0)
 
 
 def _pass_on(number: signal.Signals) -> None:
@@ -68,10 +73,9 @@ def _end_as(status: int) -> int:
     return 128 + number
 
 
-def _hold_nothing_but(told: int) -> None:
-    """The log, the pipes: they are the job's, and their ends must show when it closes them."""
+def _hold_nothing_but(*kept: int) -> None:
+    """The log and the gate are the job's."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    os.closerange(3, told)
-    os.closerange(told + 1, max(map(int, os.listdir("/proc/self/fd"))) + 1)
+    containment.close_all_but(kept)

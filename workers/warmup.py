@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+from pathlib import Path
 
 from workers import credentials
 from workers.credentials import User
@@ -22,7 +23,7 @@ def import_what_is_imported_late(user: User) -> None:
 
     That is so where it lies in somebody's home. Code that needs more is told by its own ImportError.
     """
-    if credentials.can_read(user, os.__file__):
+    if credentials.can_read(user, Path(os.__file__)):
         return
     for name in ("workers.coroutine", *_LATE):
         with contextlib.suppress(ImportError):  # a Python built without it

@@ -71,9 +71,7 @@ def ground_of(*, root: bool, namespaces: bool = True) -> Iterator[Ground]:
         folder = Path(tempfile.mkdtemp(dir="/tmp"))
         undo.callback(shutil.rmtree, folder)
         folder.chmod(0o755)
-        mode = f"with{'' if namespaces else 'out'}-namespaces"
-        ordinary = (sys.executable, _ORDINARY, mode, str(UID))
-        through = () if root or os.getuid() != 0 else ordinary
+        through = () if root else ordinary(namespaces=namespaces)
         facts = _files(folder, undo) | _sockets(folder, undo) | _set_uid_program(folder)
         for path in [*folder.rglob("*"), folder]:
             if through and path.name != "id":
@@ -90,6 +88,12 @@ def ground_of(*, root: bool, namespaces: bool = True) -> Iterator[Ground]:
         assert service.stdout.readline() == b"ready\n"
         keeper.start()
         yield Ground(folder, keeper, facts | {"service": [service.pid, keeper.pid]})
+
+
+def ordinary(*, namespaces: bool) -> tuple[str, ...]:
+    """What to put before a command so that an ordinary user executes it; nothing where we are one."""
+    mode = f"with{'' if namespaces else 'out'}-namespaces"
+    return () if os.getuid() != 0 else (sys.executable, _ORDINARY, mode, str(UID))
 
 
 def _files(folder: Path, undo: ExitStack) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.escapes.ground import ordinary
 from tests.support.keeper import TestKeeper
+from tests.tree import ROOT
 from workers.confinement import Confinement
 from workers.guard import JOBS_GO_FIRST
+from workers.trees import COOKIE
 
 CAP_SYS_RESOURCE = 24
 
@@ -57,3 +61,41 @@ def test_a_child_can_be_looked_into_by_its_own_user_and_the_service_cannot(keepe
     code = "import ctypes, workers.guard as g; g.guard_the_service()"
     code += "; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "0\n"
+
+
+GUARDED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from workers import guard
+guard.guard_the_service()
+print("guarded", flush=True)
+sys.stdin.read()
+"""
+LOOKING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from workers.trees import left_by
+print([who.pid for who in left_by(sys.argv[2], [])])
+"""
+
+
+def test_a_guarded_keeper_is_found_by_its_own_user_all_the_same() -> None:
+    """Its environment is root's to read, so its mark stands among its arguments."""
+    through = ordinary(namespaces=True)
+    owner = str(uuid.uuid4())
+    mark = f"{COOKIE}={owner}:1"
+    keeper = subprocess.Popen(
+        [*through, sys.executable, "-c", GUARDED, str(ROOT), mark],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={COOKIE: f"{owner}:1"},
+    )
+    try:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == b"guarded\n"
+        found = subprocess.check_output(
+            [*through, sys.executable, "-c", LOOKING, str(ROOT), owner], text=True
+        )
+        assert found == f"[{keeper.pid}]\n"
+    finally:
+        keeper.communicate()

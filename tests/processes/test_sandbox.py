@@ -13,7 +13,8 @@ from tests.escapes.ground import Ground, ground_of
 from tests.support.eventually import eventually
 from tests.support.keeper import RunningJob
 from tests.support.processes import gone
-from workers.confinement import Confinement
+from workers import namespaces
+from workers.confinement import CannotConfine, Confinement
 from workers.identity import Identity
 from workers.trees import left_by, tree_of
 
@@ -178,7 +179,8 @@ def test_nothing_is_left_of_one_that_returns_and_leaves_daemons(ground: Ground) 
     job = run(ground, STUBBORN, payload="0.3")
     job.says("here")
     tree = whole(job)
-    assert job.ended().outcome.status is JobStatus.COMPLETED
+    ended = job.ended()
+    assert (ended.outcome.status, ended.frame["leftovers"]) == (JobStatus.COMPLETED, 6)
     assert gone(*tree)
     ground.keeper.until(lambda: not job.directory.exists())
 
@@ -228,13 +230,15 @@ def test_a_full_private_tmp_is_full_for_this_job_alone(ground: Ground) -> None:
     source = """
     def handler(payload):
         try:
-            with open("/tmp/full", "wb") as file:
+            with open(payload, "wb") as file:
                 for _ in range(3): file.write(bytes(2**20)); file.flush()
         except OSError as error: return error.strerror
     """
     what = Confinement(private_tmp=2**21, hidden=ground.hidden)
-    assert run(ground, source, confinement=what).ended().value == "No space left on device"
-    assert not Path("/tmp/full").exists()
+    file = f"/tmp/{ground.mark}.full"
+    job = run(ground, source, payload=f'"{file}"', confinement=what)
+    assert job.ended().value == "No space left on device"
+    assert not Path(file).exists()
 
 
 WRITES = """
@@ -294,3 +298,13 @@ def test_another_user_takes_root(own_ground: Ground) -> None:
     outcome = run(own_ground, "def handler(payload): pass", confinement=what).ended().outcome
     assert outcome.failure_kind is FailureKind.NOT_STARTED
     assert (outcome.error_message or "").startswith("it is to run as user nobody, and only root may change")
+
+
+def test_a_proc_that_is_partly_covered_is_known_beforehand(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    whole = "22 27 0:21 / /proc rw - proc proc rw\n23 22 0:9 / /proc/sys/fs/binfmt_misc rw - autofs x rw\n"
+    mounts.write_text(whole)
+    namespaces.check_proc(mounts)
+    mounts.write_text(whole + "24 22 0:5 /null /proc/kcore rw - tmpfs tmpfs rw\n")
+    with pytest.raises(CannotConfine, match="because /proc/kcore is covered"):
+        namespaces.check_proc(mounts)
