@@ -64,6 +64,14 @@ def test_it_ends_on_record_as_it_ended_in_there(ground: Ground, code: str, expec
     assert expected[2] is None or found[2] == expected[2]
 
 
+def test_its_log_keeps_to_its_limit(ground: Ground) -> None:
+    job = run(ground, command=["sh", "-c", "yes | head -c 50000000"], output_limit=100_000)
+    assert job.ended().outcome.status is JobStatus.COMPLETED
+    log = os.stat(job.job.log)
+    assert log.st_size == 50_000_000
+    assert log.st_blocks * 512 <= 100_000 + 3 * 4096
+
+
 def test_progress_result_output_and_use_come_through(ground: Ground) -> None:
     source = """
     import time
