@@ -14,9 +14,11 @@ def way() -> str:
     return "store"
 
 
-def with_handler(installation: Installation, source: str, handler: str = "code_of_mine:handle") -> None:
+def with_handler(
+    installation: Installation, source: str, handler: str = "code_of_mine:handle", more: str = "nice: 0"
+) -> None:
     (installation.folder / "code_of_mine.py").write_text(source)
-    types = f"job_types:\n  Mine: {{handler: '{handler}', max_concurrency: 1}}\n"
+    types = f"job_types:\n  Mine: {{handler: '{handler}', max_concurrency: 1, {more}}}\n"
     installation.config.write_text(types)
 
 
@@ -80,3 +82,20 @@ def test_what_an_import_prints_or_leaves_running_is_no_mistake(
         "def handle(payload): ...\n",
     )
     assert asyncworker("check") == Answer(0, "jobtypes.yaml is valid: 1 job type\n", "")
+
+
+def test_what_this_host_cannot_give_is_told_and_is_no_mistake(installation: Installation) -> None:
+    with_handler(installation, "def handle(payload): ...\n", more="run_as: {user: no-such-user}")
+    answer = installation.run("check")
+    assert (answer.code, answer.out) == (0, "jobtypes.yaml is valid: 1 job type\n")
+    assert "its jobs would not be started here, by this user: there is no user no-such-user" in answer.err
+
+
+def test_a_sandbox_that_this_host_can_give_is_nothing_to_talk_about(installation: Installation) -> None:
+    with_handler(
+        installation, "def handle(payload): ...\n", more="sandbox: {network: false, private_tmp: 1M}"
+    )
+    answer = installation.run("check")
+    if "cannot be had on this host" in answer.err:
+        pytest.skip(answer.err)
+    assert answer == Answer(0, "jobtypes.yaml is valid: 1 job type\n", "")

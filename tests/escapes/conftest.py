@@ -22,12 +22,14 @@ def of_root() -> Iterator[Ground]:
     if os.getuid() != 0:
         pytest.skip("a service of root's takes root")
     with ground_of(root=True) as ground:
+        ground.skip_without_namespaces()
         yield ground
 
 
 @pytest.fixture(scope="module")
 def of_ordinary() -> Iterator[Ground]:
     with ground_of(root=False) as ground:
+        ground.skip_without_namespaces()
         yield ground
 
 

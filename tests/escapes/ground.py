@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import secrets
 import shutil
@@ -14,6 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.keeper import RunningJob, TestKeeper, keeper_in
 from tests.support.ordinary import UID
@@ -51,6 +54,13 @@ class Ground:
     @property
     def hidden(self) -> list[str]:
         return [self.facts["state"], self.facts["token"]]
+
+    def skip_without_namespaces(self) -> None:
+        """Where this host refuses them to this user, with what it says."""
+        empty = json.dumps({"facts": {}, "names": []})
+        refusal = self.run("try_all", empty, Confinement(private_tmp=True)).ended().outcome.error_message
+        if refusal:
+            pytest.skip(refusal)
 
     def run(self, handler: str, payload: str, confinement: Confinement) -> RunningJob:
         number = secrets.token_hex(4)
@@ -110,6 +120,7 @@ def _files(folder: Path, undo: ExitStack) -> dict[str, str]:
     common.write_text("of another")
     undo.callback(common.unlink)
     undo.callback(_remove_marked, mark)
+    groups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/cgroup.procs")][:1]
     disks = [name for name in sorted(os.listdir("/sys/block")) if Path("/dev", name).is_block_device()]
     return {
         "mark": mark,
@@ -119,6 +130,7 @@ def _files(folder: Path, undo: ExitStack) -> dict[str, str]:
         "output": str(state / "logs" / "other.log"),
         "elsewhere": str(elsewhere),
         "in_tmp": str(common),
+        "control_group": groups[0] if groups else "",
         "disk": f"/dev/{disks[0]}" if disks else "",
     }
 

@@ -40,6 +40,7 @@ def ground() -> Iterator[Ground]:
     if os.getuid() != 0:
         pytest.skip("only root may change the user")
     with ground_of(root=True) as ground:
+        ground.skip_without_namespaces()
         yield ground
 
 

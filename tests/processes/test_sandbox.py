@@ -26,6 +26,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
     if request.param == "root's" and os.getuid() != 0:
         pytest.skip("a service of root's takes root")
     with ground_of(root=request.param == "root's") as ground:
+        ground.skip_without_namespaces()
         yield ground
 
 
@@ -33,6 +34,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
 def own_ground() -> Iterator[Ground]:
     """Of an ordinary user, for a test that kills its keeper."""
     with ground_of(root=False) as ground:
+        ground.skip_without_namespaces()
         yield ground
 
 
