@@ -9,12 +9,17 @@ from workers import credentials
 from workers.credentials import User
 
 _LATE = (
-    "argparse asyncio base64 calendar collections.abc copy csv ctypes.util datetime decimal difflib"
-    " email.message encodings.ascii encodings.idna encodings.latin_1 encodings.utf_16 fractions"
-    " functools glob gzip hashlib heapq html http.client io itertools logging mimetypes"
-    " multiprocessing.pool operator pathlib pickle platform pwd queue random re secrets shlex shutil"
-    " socket sqlite3 ssl statistics string struct subprocess tarfile tempfile textwrap threading timeit"
-    " unicodedata urllib.request uuid xml.etree.ElementTree zipfile zlib zoneinfo"
+    "_strptime argparse asyncio base64 bisect calendar collections concurrent.futures.process"
+    " concurrent.futures.thread configparser contextlib contextvars copy csv ctypes.util dataclasses"
+    " datetime decimal difflib email.message email.mime.text email.parser encodings.ascii encodings.idna"
+    " encodings.latin_1 encodings.utf_16 encodings.utf_8_sig enum fractions functools glob graphlib gzip"
+    " hashlib heapq html http.client importlib.metadata importlib.resources importlib.util inspect io"
+    " ipaddress itertools json linecache locale logging math mimetypes multiprocessing.managers"
+    " multiprocessing.pool multiprocessing.synchronize numbers operator pathlib pickle platform pprint"
+    " pwd queue random re runpy sched secrets select selectors shelve shlex shutil smtplib socket"
+    " sqlite3 ssl stat statistics string stringprep struct subprocess sysconfig tarfile tempfile"
+    " textwrap threading timeit traceback types typing unicodedata urllib.parse urllib.request uuid"
+    " warnings weakref xml.etree.ElementTree zipfile zlib zoneinfo"
 ).split()
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +106,7 @@ def ordinary(*, namespaces: bool) -> tuple[str, ...]:
     return () if os.getuid() != 0 else (sys.executable, _ORDINARY, mode, str(UID))
 
 
-def _files(folder: Path, undo: ExitStack) -> dict[str, str]:
+def _files(folder: Path, undo: ExitStack) -> dict[str, Any]:
     mark = f"escape-{secrets.token_hex(6)}"
     state, elsewhere = folder / "state", folder / "elsewhere"
     for made in (state, state / "logs", state / "work"):
@@ -131,6 +131,8 @@ def _files(folder: Path, undo: ExitStack) -> dict[str, str]:
         "elsewhere": str(elsewhere),
         "in_tmp": str(common),
         "control_group": groups[0] if groups else "",
+        "vsock": _can(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()),
+        "io_uring": _can(lambda: os.close(_ring())),
         "disk": f"/dev/{disks[0]}" if disks else "",
     }
 
@@ -188,3 +190,18 @@ def _end(service: "subprocess.Popen[bytes]") -> None:
 def _remove_marked(mark: str) -> None:
     for file in Path("/tmp").glob(f"{mark}.*"):
         file.unlink()
+
+
+def _can(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True
+
+
+def _ring() -> int:
+    fd: int = ctypes.CDLL(None, use_errno=True).syscall(425, 8, ctypes.create_string_buffer(120))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "io_uring_setup")
+    return fd

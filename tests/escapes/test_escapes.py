@@ -28,6 +28,8 @@ DEADLY = {"kill_everything"}
 """Never tried where nothing is said to stop it."""
 NEEDED = {
     "open_a_disk": "disk",
+    "reach_the_host_of_the_virtual_machine": "vsock",
+    "make_sockets_past_the_filter": "io_uring",
     "connect_to_a_socket_of_the_host": "run_socket",
     "move_to_another_control_group": "control_group",
 }
