@@ -23,6 +23,7 @@ from supervisor.owner import Owner
 from supervisor.recovery import Recovery
 from supervisor.stopping import Stopping
 from supervisor.store import jobs
+from supervisor.store.records import Job
 from supervisor.supervision import Entry, Supervision
 from workers.identity import Identity
 
@@ -41,8 +42,24 @@ def _something_ended(s: Supervision, _entry: Entry) -> bool:
     return any(child.end is not None for child in s.children.with_jobs())
 
 
-def _orphans_recorded(_loop: Loop, entry: Entry) -> bool:
-    return any(Event.ORPHANS_RECOVERED in getattr(effect, "args", ()) for effect in entry.effects)
+def _to_be_said(event: Event) -> When:
+    """Whether the transaction, the last argument, has this event among its effects."""
+    return lambda *arguments: any(event in getattr(effect, "args", ()) for effect in arguments[-1].effects)
+
+
+def _a_turn_has_come(s: Supervision, entry: Entry) -> bool:
+    turn = jobs.next_turn(entry.tx)
+    return s.ready and not s.draining and turn is not None and turn <= s.clock.now()
+
+
+def _a_next_attempt_claimed(s: Supervision, entry: Entry) -> bool:
+    running = {child.job.id for child in s.children.with_jobs() if child.job}
+    held = jobs.held_by(entry.tx, owner=s.uuid)
+    return any(job.attempt > 1 for job in held if job.id not in running)
+
+
+def _of_a_next_attempt(_s: Supervision, job: Job, *_: object) -> bool:
+    return job.attempt > 1
 
 
 def _something_recorded(loop: Loop, entry: Entry) -> bool:
@@ -83,7 +100,13 @@ POINTS: dict[str, tuple[str, Any, str, When]] = {
     "orphans_found": (AFTER, Recovery, "_recover", _always),
     "orphans_swept": (BEFORE, recovery, "_settle", _always),
     "orphans_settled": (AFTER, recovery, "_settle", _always),
-    "orphans_recorded": (BEFORE, Loop, "_settle", _orphans_recorded),
+    "orphans_recorded": (BEFORE, Loop, "_settle", _to_be_said(Event.ORPHANS_RECOVERED)),
+    "before_again_commit": (AFTER, recording, "record_outcomes", _to_be_said(Event.JOB_TRIED_AGAIN)),
+    "after_again_commit": (BEFORE, Loop, "_settle", _to_be_said(Event.JOB_TRIED_AGAIN)),
+    "before_next_claim": (BEFORE, claiming, "claim", _a_turn_has_come),
+    "before_next_claim_commit": (AFTER, claiming, "claim", _a_next_attempt_claimed),
+    "after_next_claim_commit": (BEFORE, claiming, "_assign", _of_a_next_attempt),
+    "after_next_assign": (AFTER, claiming, "_assign", _of_a_next_attempt),
     "last_outcome_recorded": (BEFORE, Stopping, "deregister", _last_of_all),
     "deregistered": (BEFORE, Stopping, "leave", _always),
 }

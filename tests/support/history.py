@@ -4,11 +4,12 @@ import contextlib
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from tests.support.eventually import eventually
-from tests.support.service import Service
+from tests.support.service import RETRIED, Service
 
 ENDED = ("Completed", "Failed", "Cancelled")
 ENDED_BY_SUPERVISOR = ("stopped", "lost")
@@ -25,6 +26,8 @@ class History:
     """By job, oldest first."""
     supervisors: dict[str, Row]
     notes: list[Row]
+    by_hand: frozenset[str] = frozenset()
+    """Jobs that somebody has had tried again after their end."""
 
     @classmethod
     def of(cls, service: Service) -> "History":
@@ -47,6 +50,10 @@ class History:
     def wrote(self, job: str, event: str) -> bool:
         return any(note["job"] == job and note["event"] == event for note in self.notes)
 
+    def began_again(self, job: str) -> bool:
+        """Whether it may be executed more than once."""
+        return self.jobs[job]["type"] in RETRIED or job in self.by_hand
+
     def problems(self, acknowledged: Iterable[str], limits: dict[str, int]) -> list[str]:
         """Every sentence is a broken promise."""
         found = [f"{job} was acknowledged and is lost" for job in acknowledged if job not in self.jobs]
@@ -60,9 +67,14 @@ class History:
         if [row["number"] for row in attempts] != list(range(1, job["attempt"] + 1)):
             yield f"its attempts are {[row['number'] for row in attempts]}, and it says {job['attempt']}"
         yield from self._of_executions(job["id"])
-        for row in attempts[:-1]:
-            if row["status"] != "Pending":
+        again = ENDED if job["id"] in self.by_hand else ("Failed",) if self.began_again(job["id"]) else ()
+        for row, following in pairwise(attempts):
+            if row["status"] not in ("Pending", *again):
                 yield f"it went on after an attempt that was {row['status']}"
+            if row["ended_at"] is None or row["ended_at"] > following["started_at"]:
+                yield f"an attempt began before the one before had ended: {row}, {following}"
+        if job["attempt"] > job["max_attempts"]:
+            yield f"it has had {job['attempt']} attempts of {job['max_attempts']}"
         if attempts:
             yield from self._of_last(job, attempts[-1])
         elif job["status"] not in ("Pending", "Cancelled"):
@@ -70,8 +82,14 @@ class History:
 
     def _of_executions(self, job: str) -> Iterator[str]:
         executions = self.executions(job)
-        if len(executions) > 1:
-            yield f"it began {len(executions)} times: {executions}"
+        numbers = [note["attempt"] for note in executions]
+        if len(numbers) > 1 and not self.began_again(job):
+            yield f"it began {len(numbers)} times: {executions}"
+        if numbers != sorted(set(numbers)):
+            yield f"it began more than once in one attempt, or in a wrong order: {executions}"
+        words = [note["attempt"] for note in self.notes if note["job"] == job]
+        if words != sorted(words):
+            yield f"an attempt was still at work when the next had begun: {words}"
         attempts = {row["number"]: row for row in self.attempts[job]}
         for note in executions:
             row = attempts.get(note["attempt"])
@@ -85,11 +103,14 @@ class History:
     def _of_last(self, job: Row, last: Row) -> Iterator[str]:
         same = ("status", "failure_kind", "exit_code", "signal", "error_message")
         given_back = last["status"] == "Pending"
+        waits = last["status"] == "Failed" and self.began_again(job["id"])  # for its next attempt, or did
         if job["status"] == "InProgress":
             if last["ended_at"] is not None:
                 yield "its attempt has ended"
             if job["owner"] != last["owner"] or job["pid"] != last["pid"]:
                 yield "its attempt is another's"
+        elif waits and job["status"] in ("Pending", "Cancelled"):
+            pass  # the attempt has failed, and the job was to have another
         elif not given_back and any(job[name] != last[name] for name in same):
             yield f"its last attempt says otherwise: {last}"
         elif given_back and job["status"] not in ("Pending", "Cancelled"):
@@ -119,10 +140,18 @@ class History:
 
 
 def check(
-    service: Service, acknowledged: Iterable[str], limits: dict[str, int] | None = None, *, idle: bool = True
+    service: Service,
+    acknowledged: Iterable[str],
+    limits: dict[str, int] | None = None,
+    *,
+    idle: bool = True,
+    by_hand: Iterable[str] = (),
 ) -> History:
-    """Fail with every broken promise. Where `idle`, every job must have ended, and left nothing."""
-    history = History.of(service)
+    """Fail with every broken promise. Where `idle`, every job must have ended, and left nothing.
+
+    `by_hand` are jobs that were tried again after their end, because somebody asked for it.
+    """
+    history = replace(History.of(service), by_hand=frozenset(by_hand))
     problems = history.problems(acknowledged, limits or {})
     if idle:
         problems += [

@@ -24,6 +24,8 @@ COMMAND = Path(sys.executable).with_name("asyncworker")
 PROJECT = HERE.parent / "system" / "project"
 """Where the handlers of these tests lie."""
 
+RETRIES: dict[str, Any] = {"max_attempts": 3, "initial": "50ms", "max": "200ms", "jitter": False}
+
 TYPES: dict[str, dict[str, Any]] = {
     "Nap": {"handler": "chores:nap", "max_concurrency": 3},
     "Single": {"handler": "chores:nap", "max_concurrency": 1},
@@ -43,10 +45,30 @@ TYPES: dict[str, dict[str, Any]] = {
     "Hostile": {"handler": "chores:hostile", "max_concurrency": 2, "grace": "200ms"},
     "Hasty": {"handler": "chores:stubborn", "max_concurrency": 5, "timeout": "300ms", "grace": "200ms"},
     "Timed": {"handler": "chores:daemonise", "max_concurrency": 1, "timeout": "1s", "grace": "200ms"},
+    "Stumble": {"handler": "again:stumble", "max_concurrency": 3, "retries": RETRIES},
+    "Steadfast": {
+        "handler": "again:stumble",
+        "max_concurrency": 2,
+        "retries": RETRIES,
+        "on_owner_death": "retry",
+    },
+    "Fall": {"handler": "again:fall", "max_concurrency": 2, "retries": RETRIES | {"max_attempts": 9}},
+    "FallOnce": {"handler": "again:fall", "max_concurrency": 1},
+    "Linger": {"handler": "again:linger", "max_concurrency": 2, "on_owner_death": "retry"},
+    "LingerOnce": {"handler": "again:linger", "max_concurrency": 2},
+    "Persistent": {
+        "handler": "chores:nap",
+        "max_concurrency": 2,
+        "on_owner_death": "retry",
+        "max_crashes": 1000,
+    },
     "Nowhere": {"handler": "nowhere:at_all", "max_concurrency": 1},
 }
 LIMITS = {name: int(settings["max_concurrency"]) for name, settings in TYPES.items()}
 """How many of each may run at a time."""
+
+RETRIED = {name for name, settings in TYPES.items() if {"retries", "on_owner_death"} & settings.keys()}
+"""Those whose jobs may be executed more than once."""
 
 _SERVE = ("-P", "-m", "supervisor")
 _CRASH = ("-P", str(HERE / "crash_at.py"))

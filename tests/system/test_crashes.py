@@ -1,6 +1,7 @@
 """SIGKILL at every step of a job's life, a cancel, a recovery, a start and a stop."""
 
 import signal
+from collections import Counter
 
 import pytest
 
@@ -23,6 +24,14 @@ ON_THE_WAY_TO_A_RUN = (
 ON_THE_WAY_FROM_A_RUN = ("before_outcome", "before_outcome_commit", "after_outcome_commit")
 DURING_A_CANCEL = ("cancel_heard", "cancel_sent")
 DURING_A_RECOVERY = ("orphans_found", "orphans_swept", "orphans_settled", "orphans_recorded")
+FROM_AN_ATTEMPT_TO_THE_NEXT = (
+    "before_again_commit",
+    "after_again_commit",
+    "before_next_claim",
+    "before_next_claim_commit",
+    "after_next_claim_commit",
+    "after_next_assign",
+)
 DURING_A_STOP = ("last_outcome_recorded", "deregistered")
 
 CLAIMED = ("after_claim_commit", "after_assign", "before_outcome", "before_outcome_commit")
@@ -230,3 +239,51 @@ def test_a_job_whose_child_died_at_its_gate_is_given_back_and_runs_once(service:
     assert not failed(history, jobs)
     given_back = [rows for rows in history.attempts.values() if len(rows) == 2]
     assert [[row["status"] for row in rows] for rows in given_back] == [["Pending", "Completed"]]
+
+
+@pytest.mark.parametrize(
+    "point, role",
+    [
+        *((point, SUPERVISOR) for point in FROM_AN_ATTEMPT_TO_THE_NEXT),
+        *((point, KEEPER) for point in ("before_again_commit", "after_again_commit", "after_next_assign")),
+        ("after_again_commit", BOTH),
+    ],
+)
+def test_whoever_dies_between_two_attempts_each_failure_is_counted_once_and_each_job_comes_to_its_end(
+    service: Service, point: str, role: str
+) -> None:
+    ends = [service.client.submit("Steadfast", stumbles) for stumbles in (0, 2)]
+    fails = service.client.submit("Steadfast", 99)
+    crashing = service.crash(point, role)
+    struck(service, crashing, role)
+    carried_on(service, crashing, role)
+    history = ended_well(service, [*ends, fails])
+    for job in (*ends, fails):
+        kinds = Counter(row["failure_kind"] for row in history.attempts[job.id])
+        lost = kinds["keeper_died" if role == KEEPER else "owner_died"]
+        row = history.jobs[job.id]
+        given_back = sum(attempt["status"] == "Pending" for attempt in history.attempts[job.id])
+        assert (row["crashes"], row["max_attempts"]) == (lost, 3 + lost + given_back)
+        assert lost <= 1
+        if job == fails:
+            assert (row["status"], row["failure_kind"], kinds["raised"]) == ("Failed", "raised", 3)
+        else:
+            assert row["status"] == "Completed"
+
+
+def test_a_job_that_waits_for_its_time_loses_nothing_by_the_death_of_its_service(service: Service) -> None:
+    retries = {"max_attempts": 2, "initial": "1s", "jitter": False}
+    service.configure({"Stumble": {"handler": "again:stumble", "retries": retries}})
+    first = service.serve()
+    job = service.client.submit("Stumble", 1)
+    eventually(lambda: service.job(job.id).run_at)
+    waiting = service.job(job.id)
+    first.kill()
+    assert service.job(job.id) == waiting
+    service.serve()
+    service.all_ended([job])
+    history = check(service, [job.id])
+    assert history.jobs[job.id]["status"] == "Completed"
+    assert [row["status"] for row in history.attempts[job.id]] == ["Failed", "Completed"]
+    assert waiting.run_at is not None
+    assert history.attempts[job.id][1]["started_at"] >= waiting.run_at
