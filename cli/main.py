@@ -19,6 +19,7 @@ from cli.serve import serve
 from cli.status import status
 from cli.submit import submit
 from cli.types import types
+from cli.unit import unit
 from cli.version import version
 from cli.wait import wait
 
@@ -72,6 +73,7 @@ for _verb in (
     prune,
     types,
     check,
+    unit,
     version,
     completion,
 ):

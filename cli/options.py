@@ -31,7 +31,9 @@ def places(command: F) -> F:
     return command
 
 
-def verb(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
+def verb(
+    name: str, context_settings: dict[str, Any] | None = None
+) -> Callable[[Callable[..., int | None]], click.Command]:
     """Make a function a command; it is called with `at`, the Locations, and its own options.
 
     What it returns is the exit code, None is 0. An option that was not declared with `option` is refused.
@@ -44,7 +46,7 @@ def verb(name: str) -> Callable[[Callable[..., int | None]], click.Command]:
             state_dir, config, database = (_nearest(context, place, given.pop(place)) for place in _PLACES)
             return function(at=Locations.resolve(state_dir, config, database), **given)
 
-        command = click.command(name)(places(located))
+        command = click.command(name, context_settings=context_settings)(places(located))
         command.params.sort(key=lambda parameter: parameter.name in _PLACES)
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.envvar:

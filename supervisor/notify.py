@@ -63,7 +63,7 @@ class Notify:
 
     def reloading(self, s: Supervision) -> None:
         """READY=1 follows once what is reloaded is in force."""
-        self._said = None
+        self._said, self._extend_at = None, 0.0
         self._send(s, ["RELOADING=1", f"MONOTONIC_USEC={int(s.clock.monotonic() * 1e6)}"])
 
     def step(self, s: Supervision) -> None:
@@ -73,7 +73,7 @@ class Notify:
         now = s.clock.monotonic()
         state, status = _state(s), status_line(s, self._counts)
         feeds = self._feed_every is not None and now >= self._feed_at
-        extends = state != "READY=1" and now >= self._extend_at
+        extends = state != "READY=1" and (now >= self._extend_at or state != self._said)
         lines = [state] if state and state != self._said else []
         lines += [f"STATUS={status}"] if status != self._status else []
         lines += ["WATCHDOG=1"] if feeds else []

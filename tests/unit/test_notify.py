@@ -10,7 +10,7 @@ import pytest
 from supervisor.jobtypes.records import JobType
 from supervisor.notify import Notify, send
 from supervisor.store import jobs
-from tests.support.scripted import Scripted, scripted
+from tests.support.scripted import HELD, Scripted, scripted
 from tests.support.servicemanager import Listener
 
 
@@ -101,6 +101,18 @@ def test_stopping_is_said_once_and_time_is_asked_for_again_and_again(
         assert it.s.notify.due() <= it.clock.monotonic() + 5
         it.tick(5)
         assert listener.lines() == ["EXTEND_TIMEOUT_USEC=30000000"]
+
+
+def test_a_stop_asks_for_time_at_once_however_lately_the_start_did(it: Scripted, listener: Listener) -> None:
+    it.s.notify = Notify(listener.address)
+    it.tick(0.01)
+    it.keeper.said(op="ready", pid=it.keeper.pid, preloaded=[], refused={}, **HELD)
+    for _ in range(3):
+        it.tick(0.01)
+    assert "READY=1" in listener.lines()
+    it.signals.arrived = 1
+    it.tick(0.01)
+    assert "EXTEND_TIMEOUT_USEC=30000000" in listener.lines()
 
 
 def test_time_is_asked_for_until_jobs_can_be_claimed(it: Scripted, listener: Listener) -> None:

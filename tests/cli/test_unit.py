@@ -1,0 +1,92 @@
+"""asyncworker unit: what stands in it follows from the installation."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cli.unitfile import Installation, quoted, unit_file
+from tests.cli.commandline import ONLY_THE_STORE
+from tests.cli.commandline import Installation as Place
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def value(text: str, name: str) -> str:
+    (found,) = [line.partition("=")[2] for line in lines(text) if line.startswith(f"{name}=")]
+    return found
+
+
+@pytest.mark.parametrize(
+    "argument,word",
+    [
+        ("/opt/a/b", "/opt/a/b"),
+        ("with space", '"with space"'),
+        ("100%", "100%%"),
+        ("$HOME", "$$HOME"),
+        ('say "x"', r'"say \"x\""'),
+        ("back\\slash", r'"back\\slash"'),
+        ("", '""'),
+    ],
+)
+def test_words_stand_for_themselves(argument: str, word: str) -> None:
+    assert quoted(argument) == word
+
+
+def test_the_time_to_stop_is_longer_than_drain_and_grace_together() -> None:
+    text = unit_file(Installation(("x",), drain=300.0, grace=45.0))
+    assert int(value(text, "TimeoutStopSec")) > 345
+
+
+def test_homes_and_temporary_folders_are_hidden_unless_something_of_ours_is_there() -> None:
+    apart = unit_file(Installation(("x",), reads=(Path("/opt/x"),), writes=(Path("/srv/x"),)))
+    assert (value(apart, "ProtectHome"), value(apart, "PrivateTmp")) == ("yes", "yes")
+    assert value(apart, "ReadWritePaths") == "-/srv/x"
+    inside = unit_file(Installation(("x",), reads=(Path("/home") / "x",), writes=(Path("/tmp/x"),)))
+    assert value(inside, "ProtectHome") == "read-only"
+    assert "PrivateTmp" not in inside
+    assert "ReadWritePaths=/tmp /var/tmp" in inside
+
+
+def test_capabilities_are_dropped_where_there_is_a_user_and_kept_for_run_as() -> None:
+    assert value(unit_file(Installation(("x",), user="jobs")), "CapabilityBoundingSet") == ""
+    as_root = unit_file(Installation(("x",), needs_root=True))
+    assert "CapabilityBoundingSet" not in as_root
+    assert "run_as" in as_root
+
+
+def test_for_a_users_manager_there_is_no_sandbox_and_another_target() -> None:
+    text = unit_file(Installation(("x",), for_system=False, own_state=True))
+    assert not [line for line in lines(text) if line.startswith(("Protect", "Private", "User", "StateDir"))]
+    assert value(text, "WantedBy") == "default.target"
+
+
+@ONLY_THE_STORE
+def test_options_of_serve_are_carried_over(installation: Place) -> None:
+    done = installation.run(
+        "unit", "--drain-timeout", "5m", "--token-file", "token", "--keep-failed", "forever"
+    )
+    assert done.code == 0, done.err
+    words = shlex.split(value(done.out, "ExecStart"))
+    assert words[1] == "serve"
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    assert given["--drain-timeout"] == "300"
+    assert given["--keep-failed"] == "forever"
+    assert given["--token-file"].startswith("/")
+    assert given["--config"] == str(installation.config)
+    assert "systemctl daemon-reload" in done.err
+
+
+@ONLY_THE_STORE
+def test_an_option_that_serve_does_not_have_is_refused(installation: Place) -> None:
+    done = installation.run("unit", "--drain", "5m")
+    assert done.code == 2
+    assert "--drain-timeout" in done.err
+
+
+@ONLY_THE_STORE
+def test_job_types_with_mistakes_are_refused(installation: Place) -> None:
+    installation.config.write_text("job_types: [")
+    assert installation.run("unit").code == 2
