@@ -120,7 +120,8 @@ def _files(folder: Path, undo: ExitStack) -> dict[str, Any]:
     common.write_text("of another")
     undo.callback(common.unlink)
     undo.callback(_remove_marked, mark)
-    groups = [str(path) for path in Path("/sys/fs/cgroup").glob("**/cgroup.procs")][:1]
+    hierarchies = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")]
+    groups = [str(path / "cgroup.procs") for path in hierarchies if (path / "cgroup.procs").exists()]
     disks = [name for name in sorted(os.listdir("/sys/block")) if Path("/dev", name).is_block_device()]
     return {
         "mark": mark,

@@ -110,21 +110,26 @@ def test_a_cancel_arrives_once_and_cleanup_runs(ground: Ground) -> None:
     assert ended.outcome.status is JobStatus.CANCELLED
 
 
-def test_a_cancel_that_falls_into_a_deaf_moment_is_said_again_to_the_job_itself(ground: Ground) -> None:
-    """The first signal is heard when the call returns, which never comes: the handler of the second is."""
+def test_a_cancel_that_falls_into_a_deaf_moment_is_said_again_to_the_job(ground: Ground) -> None:
+    """Tried again where the machine was so busy that the job got both signals as one: they do not queue."""
     source = """
-    import os, signal, time
+    import signal, time
     def handler(payload):
         deaf = signal.signal(signal.SIGTERM, lambda *_: (print("deaf"), signal.signal(signal.SIGTERM, deaf)))
         print("here")
         while True: time.sleep(0.05)
     """
-    job = run(ground, source, grace=20)
-    job.says("here")
-    job.terminate(grace=20)
-    ended = job.ended()
-    assert ended.log.startswith("here\ndeaf\nTraceback ")
-    assert ended.outcome.status is JobStatus.CANCELLED
+    logs = []
+    for _ in range(5):
+        job = run(ground, source, grace=3)
+        job.says("here")
+        job.terminate(grace=3)
+        ended = job.ended()
+        assert ended.outcome.status is JobStatus.CANCELLED
+        logs.append(ended.log)
+        if ended.log.startswith("here\ndeaf\nTraceback "):
+            return
+    pytest.fail(f"never heard twice: {logs}")
 
 
 def test_a_command_hears_of_its_cancel_once(ground: Ground) -> None:
