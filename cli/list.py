@@ -9,6 +9,7 @@ import click
 from cli.connection import connect
 from cli.options import json_option, option, verb
 from cli.output import show, table, talk
+from cli.stranded import REMARK, stranded
 from cli.wording import COLOURS, remark, took, when
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Locations
@@ -38,18 +39,20 @@ def list_(
     chosen = None if status is None else JobStatus(status)
     with connect(at) as client:
         found = client.list(status=chosen, type=job_type, page=page, page_size=page_size)
-    show(representation.page(found), lambda: _lines(found), as_json=as_json)
+        waits = set() if as_json else stranded(client, found.items)
+    show(representation.page(found), lambda: _lines(found, waits), as_json=as_json)
     if not found.items and not as_json:
         talk(_nothing(found))
     elif found.total_pages > 1 and not as_json:
         talk(f"page {found.page} of {found.total_pages}, {found.total_count} jobs in all")
 
 
-def _lines(found: "Page") -> Iterator[str]:
+def _lines(found: "Page", waits: set[str]) -> Iterator[str]:
     now = time.time_ns() // 1_000_000
     rows = [
-        (job.id, job.type, str(job.status), when(job.created_at), took(job, now), remark(job, now))
+        (job.id, job.type, str(job.status), when(job.created_at), took(job, now), note)
         for job in found.items
+        for note in [REMARK if job.id in waits else remark(job, now)]
     ]
     if rows:
         yield from table(("ID", "TYPE", "STATUS", "SUBMITTED", "RAN", "REMARK"), rows, COLOURS)

@@ -11,6 +11,7 @@ from cli.connection import connect
 from cli.harmless import json_safe, one_line
 from cli.options import json_option, verb
 from cli.output import show, table, talk
+from cli.stranded import REMARK, sentences, stranded
 from cli.wording import progress, span, took, turn, when, why
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Locations
@@ -39,9 +40,10 @@ def status(at: Locations, job: str | None, *, as_json: bool) -> None:
             return
         found = client.get(job)
         attempts = client.attempts(found.id)
+        waits = REMARK if not as_json and stranded(client, [found]) else ""
     document = representation.job(found)
     document["attempts"] = [representation.attempt(each) for each in attempts]
-    show(document, lambda: [*_job(found), *attempt_lines(attempts, at)], as_json=as_json)
+    show(document, lambda: [*_job(found, waits), *attempt_lines(attempts, at)], as_json=as_json)
 
 
 def _overview(seen: "Overview") -> Iterator[str]:
@@ -59,6 +61,7 @@ def _overview(seen: "Overview") -> Iterator[str]:
     if slots:
         yield from table(("JOB TYPE", "SLOTS", "IN USE", "AVAILABLE", "WAITING"), slots, {})
         yield ""
+    yield from sentences(seen)
     yield ", ".join(f"{count} {status}" for status, count in seen.counts.items())
 
 
@@ -78,12 +81,12 @@ def _life(life: "Life") -> tuple[str, ...]:
     )
 
 
-def _job(job: "Job") -> Iterator[str]:
+def _job(job: "Job", waits: str) -> Iterator[str]:
     now = time.time_ns() // 1_000_000
     facts = {
         "Job": job.id,
         "Type": job.type,
-        "Status": ", ".join([str(job.status), *_further(job, now)]),
+        "Status": ", ".join([str(job.status), *_further(job, now), *([waits] if waits else [])]),
         "Why": why(job) if job.ended else "",
         "Progress": progress(job),
         "Result": _short(job.result),
