@@ -89,7 +89,7 @@ class Moment(Collector):
             for kind in FailureKind:
                 failed.add_metric([name, kind], self._tally(name, kind).number)
             for mode in (tallies.USER, tallies.SYSTEM):
-                processor.add_metric([name, mode], self._tally(name, mode).amount / 1000)
+                processor.add_metric([name, mode], self._tally(name, mode).amount / 1_000_000)
         yield started
         yield failed
         yield processor

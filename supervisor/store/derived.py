@@ -23,7 +23,7 @@ job_counts = Table(
 
 WAITED, RAN, STARTED = "waited", "ran", "started"
 USER, SYSTEM, PEAK = "user", "system", "peak"
-"""Processor time that attempts used, in and for their code; the memory that each used at most."""
+"""Microseconds that attempts used, in and for their code; the memory that each had at most."""
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 """Upper bounds of the buckets in which waits and runs are counted."""
 BYTES = tuple(2**power for power in range(23, 37))
@@ -106,7 +106,7 @@ def _time(what: str, job: str, since: str) -> str:
 
 
 def _used(what: str, seconds: str) -> str:
-    return _tally(f"'{what}'", "NEW.job_seq", amount=f"CAST(1000 * {seconds} AS INTEGER)")
+    return _tally(f"'{what}'", "NEW.job_seq", amount=f"CAST(round(1000000 * {seconds}) AS INTEGER)")
 
 
 trigger(

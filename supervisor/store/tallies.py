@@ -86,7 +86,7 @@ def tallies(tx: Transaction) -> defaultdict[tuple[str, str], Tally]:
     """By type, and by what was tallied.
 
     WAITED is from the submit to the first attempt. The others are of attempts: STARTED, RAN, the failure
-    kinds, USER and SYSTEM time, and PEAK memory.
+    kinds, USER and SYSTEM time in microseconds, and PEAK memory.
     """
     found: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
     for job_type, what, bucket, number, amount in tx.execute(_TALLIES):

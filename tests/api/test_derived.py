@@ -23,7 +23,7 @@ from tests.support.builders import NOW, an_identity
 from tests.support.store import OWNER, start, submit
 
 IDS = st.sampled_from(["job-1", "job-2", "job-3", "job-4"])
-KILLED = Outcome(JobStatus.FAILED, FailureKind.SIGNALLED, signal=9, usage=Usage(0.5, 0.25, 10_000_000))
+KILLED = Outcome(JobStatus.FAILED, FailureKind.SIGNALLED, signal=9, usage=Usage(0.5, 0.2504, 10_000_000))
 OUTCOMES = st.sampled_from(
     [
         Outcome(JobStatus.COMPLETED, result="1", exit_code=0),
@@ -112,8 +112,8 @@ class Lives(RuleBasedStateMachine):
             for failure in FailureKind:
                 failed = sum(each.failure_kind is failure for each in mine)
                 assert tallied[kind, failure].number == failed
-            assert tallied[kind, USER].amount == 500 * len(used)
-            assert tallied[kind, SYSTEM].amount == 250 * len(used)
+            assert tallied[kind, USER].amount == 500_000 * len(used)
+            assert tallied[kind, SYSTEM].amount == 250_400 * len(used)
             assert tallied[kind, PEAK].buckets == ({2**24: len(used)} if used else {})
 
     @invariant()
@@ -201,7 +201,7 @@ def test_an_older_database_is_counted_when_it_is_migrated(
             assert tallied["A", WAITED].buckets == {500: 1}
             assert tallied["A", RAN].buckets == {10_000: 1}
             assert tallied["A", STARTED].buckets == {0: 2}
-            assert tallied["A", USER].amount == 1500
+            assert tallied["A", USER].amount == 1_500_000
             assert tallied["A", PEAK].buckets == {2**23: 1}
             assert tallied["B", FailureKind.RAISED].number == 1
             failed = jobs.find(tx, "gone")
