@@ -129,7 +129,10 @@ def usage(attempt: Attempt) -> str:
     if attempt.user_seconds is None or attempt.system_seconds is None or attempt.max_rss_bytes is None:
         return ""
     user, system = (span(round(1000 * used)) for used in (attempt.user_seconds, attempt.system_seconds))
-    return f"{user} user, {system} system, {attempt.max_rss_bytes / 2**20:.0f} MiB at most"
+    most = f"{attempt.max_rss_bytes / 2**20:.0f} MiB at most"
+    if attempt.peak_bytes is not None:
+        most += f" in one process, {attempt.peak_bytes / 2**20:.0f} MiB in all"
+    return f"{user} user, {system} system, {most}"
 
 
 def signal_name(number: int) -> str:

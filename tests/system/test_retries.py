@@ -1,8 +1,6 @@
 """Attempts that follow one another, with a real service: as the job type says, and as people ask for."""
 
 import json
-import signal
-from typing import Any
 
 import pytest
 
@@ -186,68 +184,6 @@ def test_whatever_has_ended_runs_once_more_when_somebody_asks(service: Service) 
     service.client.cancel(running.id)
     service.all_ended([running])
     check(service, [*ids, running.id], LIMITS, by_hand=ids)
-
-
-# What is on record of each
-
-
-def record(service: Service, job: str) -> list[dict[str, Any]]:
-    shown: list[dict[str, Any]] = service.asked("status", job)["attempts"]
-    return shown
-
-
-def test_every_field_of_an_attempt_is_true_whether_it_failed_was_killed_cancelled_or_retried(
-    service: Service,
-) -> None:
-    serving = service.serve().ready()
-    submit = service.client.submit
-    failed, killed = submit("Stumble", 9), submit("Hasty", 60)
-    cancelled, crashed = submit("Stubborn", 60), submit("Fall", 1)
-    service.began(cancelled.id)
-    service.run("cancel", cancelled.id)
-    service.all_ended([failed, killed, cancelled, crashed])
-    notes = {(note["job"], note["attempt"]): note for note in service.notes() if note["event"] == "start"}
-    every = {job.id: record(service, job.id) for job in (failed, killed, cancelled, crashed)}
-    for job, attempts in every.items():
-        for number, each in enumerate(attempts, 1):
-            assert each["number"] == number
-            assert each["processInstanceId"] == serving.uuid
-            assert (each["pid"], each["identity"]["startTicks"]) == (
-                notes[job, number]["pid"],
-                notes[job, number]["ticks"],
-            )
-            assert each["startedAt"] <= each["endedAt"]
-            used = each["usage"]
-            assert 0 < used["userSeconds"] + used["systemSeconds"] < 5
-            assert 4 * 2**20 < used["maxRssBytes"] < 2**29
-    said = ("status", "failureKind", "exitCode", "signal", "errorMessage")
-    for number, each in enumerate(every[failed.id], 1):
-        more = "; that was attempt 3 of 3" if number == 3 else ""
-        message = f"LookupError: no luck in attempt {number}{more}"
-        assert tuple(each[name] for name in said) == ("Failed", "raised", 1, None, message)
-        assert each["termination"] is None
-        assert "in stumble\n" in each["traceback"]
-    (each,) = every[killed.id]
-    message = "it ran longer than its timeout"
-    assert tuple(each[name] for name in said) == ("Failed", "timed_out", None, signal.SIGKILL, message)
-    was_terminated(each, "timeout")
-    (each,) = every[cancelled.id]
-    assert tuple(each[name] for name in said) == ("Cancelled", None, None, signal.SIGKILL, None)
-    was_terminated(each, "cancel")
-    first, second = every[crashed.id]
-    message = "SIGKILL (9) killed it; AsyncWorker did not send it"
-    assert tuple(first[name] for name in said) == ("Failed", "signalled", None, signal.SIGKILL, message)
-    assert tuple(second[name] for name in said) == ("Completed", None, 0, None, None)
-    assert (first["termination"], first["traceback"], second["traceback"]) == (None, None, None)
-
-
-def was_terminated(attempt: dict[str, Any], reason: str) -> None:
-    """Politely first, then not: it ignores SIGTERM, and its grace is 200 ms."""
-    how = attempt["termination"]
-    assert (how["reason"], how["killed"]) == (reason, 1)
-    assert [each["signal"] for each in how["signals"]] == ["SIGTERM", "SIGKILL"]
-    polite, hard = (each["afterSeconds"] for each in how["signals"])
-    assert polite <= 0.2 <= hard <= how["seconds"] < 20
 
 
 # How far a job is
