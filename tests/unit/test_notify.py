@@ -134,6 +134,12 @@ def test_the_watchdog_is_fed_by_turns_and_no_more_often_than_it_needs(
     assert it.s.notify.due() == it.clock.monotonic() + 10
 
 
+def test_the_loop_does_not_sleep_longer_than_the_watchdog_allows(it: Scripted, listener: Listener) -> None:
+    it.s.notify = Notify(listener.address, watchdog=0.6)
+    it.get_ready()
+    assert it.loop._until_next() == pytest.approx(0.2)
+
+
 def test_a_turn_that_does_not_come_to_its_end_feeds_no_watchdog(it: Scripted, listener: Listener) -> None:
     it.s.notify = Notify(listener.address, watchdog=3.0)
     it.get_ready()

@@ -202,3 +202,20 @@ def test_the_keeper_is_told_for_how_long_the_owner_has_been_silent(it: Scripted)
     silent = {order["owner"]: order["silent"] for order in it.keeper.of("sweep")}
     assert silent["of the future"] is None
     assert 90 <= silent["dead"] < 120
+
+
+def test_what_a_retiring_keeper_was_asked_to_sweep_is_asked_of_the_one_that_serves(
+    it: Scripted, tmp_path: Path
+) -> None:
+    (tmp_path / "jobtypes.yaml").write_text("job_types: {Mail: {handler: 'a:b', max_concurrency: 2}}")
+    leave_a_job(it, owner(it))
+    begin(it)
+    assert [order["owner"] for order in it.keeper.of("sweep")] == ["dead"]
+    it.signals.hung_up = True
+    it.tick()
+    begin(it)
+    assert len(it.keepers) == 2
+    assert [order["owner"] for order in it.keeper.of("sweep")] == ["dead"]
+    it.keeper.said(op="swept", owner="dead", killed=1)
+    it.tick()
+    assert job(it).status is JobStatus.FAILED
