@@ -58,6 +58,7 @@ def _facts(attempt: "Attempt", now: int) -> dict[str, str]:
         "signal": "" if attempt.signal is None else signal_name(attempt.signal),
         "terminated": terminated(attempt.termination) if attempt.termination else "",
         "used": usage(attempt),
+        "held by": str(attempt.isolation or ""),
     }
 
 

@@ -51,7 +51,9 @@ def _overview(seen: "Overview") -> Iterator[str]:
         yield "No service is running; start one with: asyncworker serve"
     if seen.supervisors:
         yield from table(
-            ("SUPERVISOR", "PID", "HOST", "STATE", "SINCE", "HEARTBEAT"), map(_life, seen.supervisors), {}
+            ("SUPERVISOR", "PID", "HOST", "STATE", "SINCE", "HEARTBEAT", "ISOLATION"),
+            map(_life, seen.supervisors),
+            {},
         )
         yield ""
     slots = [
@@ -78,6 +80,7 @@ def _life(life: "Life") -> tuple[str, ...]:
         state + unknown,
         when(record.started_at),
         f"{beat} ago",
+        str(record.isolation or "-"),
     )
 
 

@@ -25,7 +25,7 @@ from supervisor.settings import Settings
 from supervisor.store import open_store
 from supervisor.supervision import Supervision
 from supervisor.wakeup import Signals, WakeSocket
-from workers import kernel
+from workers import kernel, subtree
 from workers.guard import guard_the_service
 from workers.identity import Identity
 from workers.subtree import ISOLATION
@@ -53,6 +53,7 @@ def _serve(settings: Settings) -> None:
     settings.locations.make_state_dir()
     # What a dead keeper leaves comes to us, so that it can be found and ended.
     kernel.become_subreaper()
+    subtree.make_room()
     me = str(uuid.uuid4())
     with (
         open_store(settings.locations.database, supervisor=True) as store,

@@ -37,6 +37,11 @@ class Holding:
         yield from tree_of(self._child)
         yield from self._members()
 
+    def kill(self) -> None:
+        """End its group at once, where there is one, and look at nothing."""
+        if self._group is not None:
+            self._group.kill()
+
     def limit(self, limits: Frame) -> Frame:
         """Have the kernel hold the group to its memory and processes, and say what is left to the child."""
         told = dict(limits)

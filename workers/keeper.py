@@ -78,6 +78,8 @@ class Keeper:
         with contextlib.suppress(KeyError):
             self._selector.unregister(self._link)
         for kept in self._children.values():
+            with contextlib.suppress(OSError):  # it is killed once more, and looked for, below
+                kept.holding.kill()
             kept.terminate("supervisor_gone", 0, time.monotonic())
         self._turn()
         while self._children or self._strays:

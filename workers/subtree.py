@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workers import cgroups
 from workers.cgroups import Group
-from workers.hierarchies import Hierarchy, hierarchies
+from workers.hierarchies import MAIN, Hierarchy, hierarchies
 
 ISOLATION = "ASYNCWORKER_ISOLATION"
 """In the keeper's environment: `tree` where it is to do without control groups."""
@@ -61,6 +61,19 @@ class Subtree:
                 _remove(folder)
 
 
+def make_room(where: list[Hierarchy] | None = None) -> None:
+    """Move this process aside, where its group has controllers for groups below it and nobody else is in it.
+
+    Such a group may hold no process itself (cgroups(7), "no internal processes"). Called before others start.
+    """
+    for hierarchy in hierarchies() if where is None else where:
+        if hierarchy.unified and hierarchy.controllers and _is_mine_alone(hierarchy.folder):
+            with contextlib.suppress(OSError):  # not ours to divide: then there are no controllers for us
+                aside = hierarchy.folder / MAIN
+                aside.mkdir(exist_ok=True)
+                (aside / "cgroup.procs").write_text(str(os.getpid()))
+
+
 def name_of(cookie: str) -> str:
     """What the folder of a keeper is called. That of all keepers of an owner begins like that of its UUID."""
     return _PREFIX + cookie.replace(":", ".")
@@ -97,6 +110,14 @@ def _end(folder: Path) -> None:
     with contextlib.suppress(OSError):  # version 1, or gone: whoever sweeps finds the processes one by one
         (folder / "cgroup.kill").write_text("1")
     _remove(folder)
+
+
+def _is_mine_alone(folder: Path) -> bool:
+    """Whether this process is in it and nobody else: the root of the host's groups, say, has many."""
+    try:
+        return (folder / "cgroup.procs").read_text().split() == [str(os.getpid())]
+    except OSError:
+        return False
 
 
 def _made(hierarchy: Hierarchy, name: str) -> Path | None:

@@ -16,6 +16,7 @@ from asyncworker import Client
 from supervisor.store.records import Job
 from tests.support.eventually import eventually
 from tests.support.observer import carriers, is_spare, workers_of
+from workers import subtree
 from workers.identity import Identity, state_of
 
 HERE = Path(__file__).resolve().parent
@@ -355,6 +356,13 @@ class Service:
             return not [process for process in left if state_of(process.pid) not in (None, "Z", "X")]
 
         eventually(gone, 20.0)
+        eventually(lambda: not [folder for owner in self.owners() for folder in _left_of(owner)], 20.0)
+
+
+def _left_of(owner: str) -> list[Path]:
+    """Its control groups: one that died with its keeper leaves them to its successor, and here is none."""
+    subtree.end(owner)
+    return subtree.left_of(owner)
 
 
 def runs(note: Mapping[str, Any]) -> bool:

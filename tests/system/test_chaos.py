@@ -14,6 +14,7 @@ import pytest
 
 from supervisor.errors import JobNotEnded
 from tests.support.history import check
+from tests.support.keeper import groups_can_be_made
 from tests.support.observer import Observer
 from tests.support.service import LIMITS, Service, Serving
 from tests.system.conftest import MakeService
@@ -21,8 +22,9 @@ from tests.system.conftest import MakeService
 SECONDS = float(os.environ.get("ASYNCWORKER_TEST_CHAOS_SECONDS", "15"))
 SEED = int(os.environ.get("ASYNCWORKER_TEST_CHAOS_SEED", random.SystemRandom().randrange(2**32)))
 
-# No Daemon: of a process that has neither tie nor mark only the living know, and here both die at once.
-LOAD = ("Nap", "Nap", "Cookie", "Stubborn", "Litter", "Tidy", "Single", "Persistent", "Stumble", "Fall")
+# Of a process that has neither tie nor mark only its group knows when supervisor and keeper die at once.
+DAEMON = "Daemon" if groups_can_be_made() else "Cookie"
+LOAD = ("Nap", DAEMON, "Cookie", "Stubborn", "Litter", "Tidy", "Single", "Persistent", "Stumble", "Fall")
 PAYLOADS: dict[str, tuple[float, ...]] = {"Stumble": (0, 1, 2, 9), "Fall": (0, 1, 2, 9)}
 SECONDS_TO_TAKE = (0.0, 0.02, 0.1, 0.4)
 
