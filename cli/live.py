@@ -5,6 +5,7 @@ The lines are drawn anew after every look at the jobs, several times a second, i
 
 import os
 import shutil
+import signal
 import sys
 import time
 import unicodedata
@@ -80,8 +81,13 @@ class Screen:
 
     def _put(self, text: str, number: int) -> None:
         back = f"\x1b[{self._drawn}A" if self._drawn else ""
-        click.echo(f"{back}\r\x1b[J{text}", nl=False, err=True, color=True)
-        self._drawn = number
+        # A Ctrl-C between these two would leave lines on the screen of which we do not know.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            click.echo(f"{back}\r\x1b[J{text}", nl=False, err=True, color=True)
+            self._drawn = number
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def lines_of(jobs: "Sequence[Job]", number: int, now: int) -> list[str]:
