@@ -113,8 +113,10 @@ def test_nothing_is_left_of_a_job_that_was_killed(keeper: TestKeeper, tmp_path: 
 def test_nothing_is_left_of_a_job_that_was_killed_from_outside(
     keeper: TestKeeper, tmp_path: Path, kind: str
 ) -> None:
-    job = keeper.run(_source(tmp_path / "pids", kind, "def handler(payload): leave(); time.sleep(600)"))
+    handler = "def handler(payload): leave(); print('there'); time.sleep(600)"
+    job = keeper.run(_source(tmp_path / "pids", kind, handler))
     left = noted(tmp_path / "pids")
+    job.says("there")  # so that what helped it to leave is gone
     job.who.send(signal.SIGKILL)
     assert job.ended().frame["leftovers"] == 1
     assert gone(*left)

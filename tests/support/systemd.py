@@ -104,6 +104,11 @@ class Systemd:
         return self._console.read_text(errors="replace")
 
 
+def _is_hidden(path: Path) -> bool:
+    """Whether it lies where every system has a folder of its own."""
+    return path.is_relative_to("/tmp") or path.is_relative_to("/run")
+
+
 @contextlib.contextmanager
 def systemd(*needed: Path, shared: Path) -> Iterator[Systemd]:
     """Booted. `needed` can be seen in there; `shared` is the same folder outside and inside.
@@ -119,7 +124,7 @@ def systemd(*needed: Path, shared: Path) -> Iterator[Systemd]:
     group = _cgroup2() / folder.name
     group.mkdir()
     root = Path("/").stat().st_dev
-    mounts = [str(path) for path in (shared, *needed) if path == shared or path.stat().st_dev != root]
+    mounts = [str(path) for path in (shared, *needed) if path.stat().st_dev != root or _is_hidden(path)]
     with console.open("ab") as stream:
         # In the group before the namespaces are made: that is the root of what can be seen in there.
         boot = subprocess.Popen(
