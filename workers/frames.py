@@ -12,10 +12,13 @@ from typing import Any, NoReturn
 Frame = dict[str, Any]
 
 LENGTH = 4
-LARGEST = 8 * 1024 * 1024
-"""Bytes of one frame. A result of 1 MiB fits, escaped twice."""
-LARGEST_REPORT = 4 * 1024 * 1024
-"""Likewise, from a child: half of it, so that what was read can be sent on in a frame around it."""
+LARGEST = 16 * 1024 * 1024
+"""Bytes of one frame."""
+LARGEST_REPORT = 7 * 1024 * 1024
+"""Likewise, from a child: a result of 1 MiB fits, though U+007F is written with six bytes for its one. What
+was read can be sent on in a frame around it."""
+_GROWS = 0x7F
+"""ASCII, and escaped when it is written: a job that sent it bare would have us write too large a frame."""
 
 
 class BrokenStream(Exception):
@@ -66,7 +69,9 @@ class Decoder:
 
 
 def _parse(body: bytes) -> Frame:
-    """Strict, so that every frame that was read can be written: as ASCII, and without NaN."""
+    """Strict, so that every frame that was read can be written, no larger: as ASCII, and without NaN."""
+    if _GROWS in body:
+        raise BrokenStream("a frame has U+007F unescaped")
     try:
         frame = json.loads(body.decode("ascii"), parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:

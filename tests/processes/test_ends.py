@@ -49,6 +49,10 @@ RETURNS = {
     "a value": Way("return {'a': [1, 2.5, 'é', None, True]}", None, result='{"a":[1,2.5,"é",null,true]}'),
     "a number as key": Way("return {1: 2}", None, result='{"1":2}'),
     "a tuple": Way("return (1, 2)", None, result="[1,2]"),
+    "1 MiB of what grows sixfold on its way": Way(
+        "return chr(127) * (2**20 - 2)", None, result=f'"{chr(127) * (2**20 - 2)}"'
+    ),
+    "1 MiB of what grows threefold": Way("return 'é' * (2**19 - 1)", None, result=f'"{"é" * (2**19 - 1)}"'),
     "half a surrogate pair": Way("return 'a\\ud800'", None, result='"a\\ud800"'),
     "bytes": Way("return b'x'", BAD, 1, message="what it returned is not JSON: Object of type bytes"),
     "a set": Way("return {1}", BAD, 1, message="what it returned is not JSON: Object of type set"),
@@ -177,8 +181,8 @@ PIPES = {
     "4 GiB claimed": Way(
         "report(b'\\xff\\xff\\xff\\xff'); return 1", EXITED, 0, message="what it sent through"
     ),
-    "5 MiB claimed": Way(
-        "report((5 << 20).to_bytes(4)); return 1", EXITED, 0, message="what it sent through"
+    "8 MiB claimed": Way(
+        "report((8 << 20).to_bytes(4)); return 1", EXITED, 0, message="what it sent through"
     ),
     "a list": Way("report(frame('[]')); return 1", EXITED, 0, message="what it sent through"),
     "too deep": Way("report(frame('[' * 10**5)); return 1", EXITED, 0, message="what it sent through"),
@@ -208,6 +212,11 @@ PIPES = {
     "a forged result of 3 MiB": Way(
         'report(frame(\'{"kind":"returned","result":"\\\\"\' + 3 * 2**20 * \'x\' + \'\\\\""}\'));os._exit(0)',
         BAD,
+        0,
+    ),
+    "what would grow when it is sent on": Way(
+        'report(frame(\'{"kind":"returned","result":"\' + 3 * 2**20 * chr(127) + \'"}\')); os._exit(0)',
+        EXITED,
         0,
     ),
     "a forged report of nonsense": Way(

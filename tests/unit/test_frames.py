@@ -63,6 +63,7 @@ BROKEN = {
     "too large a number": _raw(b'{"a":1e999}'),
     "too long a number": _raw(b'{"a":' + b"9" * 10_000 + b"}"),
     "not ASCII": _raw('{"a":"é"}'.encode()),
+    "a character that grows when it is written again": _raw(b'{"a":"\x7f"}'),
     "not UTF-8": _raw(b'{"a":"\xff"}'),
     "too deep": _raw(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
 }
