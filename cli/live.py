@@ -97,7 +97,7 @@ def lines_of(jobs: "Sequence[Job]", number: int, now: int) -> list[str]:
     lines = [_line(job, now, named=number > 1) for job in shown]
     if number > 1:
         ended = len(jobs) - len(left)
-        lines.append(f"  {_bar(ended / number)} {ended} of {number} have ended")
+        lines.append(f"  {bar(ended / number)} {ended} of {number} have ended")
     return lines
 
 
@@ -117,7 +117,7 @@ def cut(text: str, columns: int) -> str:
 def _line(job: "Job", now: int, *, named: bool) -> str:
     """`⠋ ━━━━━━──────  40% Report InProgress for 12 s, attempt 2 of 3: page 3 of 8`."""
     turning = _ROUND[now // _TURN % len(_ROUND)] if job.status is JobStatus.IN_PROGRESS else " "
-    return f"{turning} {_bar(job.progress_fraction)} {_state(job, now, named=named)}"
+    return f"{turning} {bar(job.progress_fraction)} {_state(job, now, named=named)}"
 
 
 def _state(job: "Job", now: int, *, named: bool) -> str:
@@ -137,7 +137,7 @@ def _state(job: "Job", now: int, *, named: bool) -> str:
     return ", ".join(parts) + message
 
 
-def _bar(fraction: float | None) -> str:
+def bar(fraction: float | None) -> str:
     full = int((fraction or 0.0) * _BAR)
     share = "" if fraction is None else f"{fraction:.0%}"
     return f"{'━' * full}{'─' * (_BAR - full)} {share:>4}"

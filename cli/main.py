@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import click
 
+from cli.backup import backup
 from cli.cancel import cancel
 from cli.check import check
 from cli.completion import completion
@@ -71,6 +72,7 @@ for _verb in (
     wait,
     logs,
     prune,
+    backup,
     types,
     check,
     unit,

@@ -6,6 +6,7 @@ from cli.connection import connect
 from cli.failures import INTERRUPTED
 from cli.options import json_option, keep_options, option, verb
 from cli.output import show, talk
+from cli.wording import size
 from supervisor.lifecycle import ENDED, JobStatus
 from supervisor.settings import Locations
 
@@ -59,12 +60,4 @@ _STATUSES = [status for status in JobStatus if status in ENDED]
 
 def _sentence(done: "Pruned", removed: str) -> str:
     counts = [f"{done.jobs.get(status, 0)} {status}" for status in _STATUSES]
-    return f"{removed} {', '.join(counts[:-1])} and {counts[-1]} jobs, and {_size(done.log_bytes)} of logs."
-
-
-def _size(number: int) -> str:
-    """`712 bytes`, `1.5 MB`."""
-    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if number >= length:
-            return f"{number / length:.1f} {unit}"
-    return f"{number} bytes"
+    return f"{removed} {', '.join(counts[:-1])} and {counts[-1]} jobs, and {size(done.log_bytes)} of logs."

@@ -135,6 +135,14 @@ def usage(attempt: Attempt) -> str:
     return f"{user} user, {system} system, {most}"
 
 
+def size(number: int) -> str:
+    """`712 bytes`, `1.5 MB`."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= length:
+            return f"{number / length:.1f} {unit}"
+    return f"{number} bytes"
+
+
 def signal_name(number: int) -> str:
     """`SIGKILL (9)`."""
     try:

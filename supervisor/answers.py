@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from supervisor.lifecycle import JobStatus
 from supervisor.store.records import CancelAnswer, Job, Supervisor
@@ -42,6 +43,20 @@ class Pruned:
     log_bytes: int
     problem: str | None
     """What could not be removed, in a sentence; where there is more, the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of the database that has been verified and is on disk."""
+
+    file: Path
+    """Absolute, without links."""
+    bytes: int
+    schema: str
+    jobs: Mapping[JobStatus, int]
+    """How many of each status."""
+    attempts: int
+    supervisors: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from supervisor.answers import Cancellation, Overview, Page, Pruned
+from supervisor.answers import Backup, Cancellation, Overview, Page, Pruned
 from supervisor.clock import Clock, SystemClock
 from supervisor.errors import InvalidKey, InvalidPayload, JobNotEnded, UnknownJob
 from supervisor.lifecycle import JobStatus
@@ -175,6 +175,31 @@ class Client:
         """
         keep = Keep(keep_completed, keep_failed, keep_cancelled)
         return self._ask(lambda way: way.prune(keep, on_progress, dry_run=dry_run))
+
+    def backup(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        replace: bool = False,
+        on_progress: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> Backup:
+        """Copy the database into a file while services and clients use it, and make sure that it is whole.
+
+        The copy is of one moment: every job that was acknowledged before is in it. It gets its name only
+        when it is whole and on disk.
+
+        Args:
+            file: In a folder that exists.
+            replace: Take the place of a file that is there; it stays as it is until the new one is whole.
+            on_progress: Called with bytes copied, and bytes in all; both are equal while it is verified.
+
+        Raises:
+            BackupRefused: There is such a file, or a backup cannot have this name.
+            BackupFailed: It could not be written or is not whole. What was there before is there still.
+        """
+        from supervisor.backup import back_up  # noqa: PLC0415  (half a second, where it is needed)
+
+        return back_up(self.locations.database, Path(file), replace=replace, told=on_progress)
 
     def wait(
         self,

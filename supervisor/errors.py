@@ -78,6 +78,16 @@ class SchemaTooNew(StoreUnavailable):
     """The database was made by a newer AsyncWorker; upgrade this installation."""
 
 
+class BackupRefused(AsyncWorkerError, ValueError):
+    """A backup cannot have this name."""
+
+    exit_code = 2
+
+
+class BackupFailed(AsyncWorkerError):
+    """The backup could not be written, and nothing was left of it."""
+
+
 class UnreadableLog(AsyncWorkerError):
     """The log of this attempt cannot be read."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
 
-from supervisor.answers import Cancellation, Life, Overview, Page, Slots
+from supervisor.answers import Backup, Cancellation, Life, Overview, Page, Slots
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import JobStatus
 from supervisor.store.records import Attempt, Job
@@ -93,6 +93,17 @@ def cancellation(answer: Cancellation, last: Attempt | None = None) -> Json:
         **job(answer.job),
         "answer": str(answer.answer),
         "termination": last.termination if last else None,
+    }
+
+
+def backup(made: Backup) -> Json:
+    return {
+        "file": str(made.file),
+        "bytes": made.bytes,
+        "schema": made.schema,
+        "jobs": summary(made.jobs),
+        "attempts": made.attempts,
+        "supervisors": made.supervisors,
     }
 
 

@@ -86,7 +86,7 @@ def make(path: Path, *, create: bool) -> None:
         return
     except OSError as error:
         raise StoreUnavailable(f"unable to create the database {path}: {error.strerror}") from error
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def look(path: Path) -> Look:
@@ -150,7 +150,7 @@ def _file_system(device: int) -> str | None:
     return None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -22,7 +22,9 @@ def way() -> str:
     return "store"
 
 
-VERBS = "serve submit status list cancel retry wait logs prune types check unit version completion".split()
+VERBS = (
+    "serve submit status list cancel retry wait logs prune backup types check unit version completion".split()
+)
 
 
 def options() -> Iterator[tuple[str, click.Option]]:
