@@ -70,6 +70,10 @@ class StoreLocked(StoreUnavailable):
     """The database is locked by another process; try again."""
 
 
+class StoreDamaged(StoreUnavailable):
+    """The database is damaged: stop the service and restore a backup."""
+
+
 class NotOurDatabase(StoreUnavailable):
     """The database file is not a database of AsyncWorker."""
 

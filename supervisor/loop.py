@@ -1,7 +1,7 @@
 """The supervisor's loop: one thread, no fork, the only writer of outcomes."""
 
 from supervisor import claiming, recording, reloading, terminating, wakeup
-from supervisor.errors import StoreUnavailable
+from supervisor.errors import StoreDamaged, StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
 from supervisor.retention import Retention
@@ -130,8 +130,13 @@ class Loop:
             self._progress_at = now + _PROGRESS_PAUSE
 
     def _wait_for_database(self, error: StoreUnavailable) -> None:
-        """The jobs run on, their ends wait in memory, and nothing new is claimed."""
+        """The jobs run on, their ends wait in memory, and nothing new is claimed.
+
+        Raises StoreDamaged where nothing has begun yet: there is nothing to wait for.
+        """
         s = self._s
+        if isinstance(error, StoreDamaged) and not s.ready:
+            raise error
         s.uncertain = True
         self._retry_pause = min(_LONGEST_PAUSE, max(0.1, self._retry_pause * 2))
         self._retry_at = s.clock.monotonic() + self._retry_pause

@@ -1,6 +1,7 @@
 """Graceful stop: no new jobs, time for the running ones, then termination, then our own record."""
 
 from supervisor import lifeline, terminating
+from supervisor.errors import StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
 from supervisor.supervision import Entry, Supervision
@@ -8,6 +9,8 @@ from supervisor.supervision import Entry, Supervision
 _KEEPER_SECONDS = 10.0
 _RECORDING_SECONDS = 30.0
 """After everything should have ended: how long to wait for a database that does not answer."""
+_DEREGISTERING_SECONDS = 2.0
+"""The same where only our own end is left to be recorded: the next start finds out by itself."""
 
 
 class Stopping:
@@ -29,8 +32,8 @@ class Stopping:
         while self._heard < signals:
             self._heard += 1
             self._advance(s, now)
-        if now >= self._deadline:
-            self._advance(s, now)
+        if now >= self._deadline or (self._stage == 1 and s.uncertain and not s.children.running()):
+            self._advance(s, now)  # there is nobody to have time: only the database is waited for
         if now >= self._give_up_at:
             self.over = True
 
@@ -41,7 +44,10 @@ class Stopping:
             entry.afterwards(self._end)
 
     def leave(self, s: Supervision) -> None:
-        """Stop the http server; hang up on the keepers, which end their spares and themselves."""
+        """Stop the http server; hang up on the keepers, which end their spares and themselves.
+
+        Raises StoreUnavailable where the database did not take what had to be recorded.
+        """
         s.notify.leaving(s)
         if s.front is not None:
             s.front.stop()
@@ -54,6 +60,11 @@ class Stopping:
         if self._recorded and not lasting:
             lifeline.remove(s.here.lifelines, s.uuid)
         s.journal.say(Event.SUPERVISOR_STOPPED)
+        if unrecorded := len(s.children.with_jobs()):
+            raise StoreUnavailable(
+                f"the database did not answer: that {unrecorded} jobs have ended is not on record, and the "
+                "next start will call them Failed, owner_died"
+            )
 
     def _advance(self, s: Supervision, now: float) -> None:
         self._stage += 1
@@ -64,8 +75,10 @@ class Stopping:
             s.journal.say(Event.SUPERVISOR_DRAINING, seconds=s.settings.drain_timeout)
             return
         grace = max((c.job_type.grace for c in s.children.running() if c.job_type), default=0.0)
-        self._give_up_at = now + grace + _RECORDING_SECONDS
-        s.journal.say(Event.SUPERVISOR_TERMINATING, running=len(s.children.running()))
+        patience = _RECORDING_SECONDS if s.children.with_jobs() else _DEREGISTERING_SECONDS
+        self._give_up_at = now + grace + patience
+        if running := len(s.children.running()):
+            s.journal.say(Event.SUPERVISOR_TERMINATING, running=running)
         terminating.terminate_all(s, "shutdown", None if self._stage == 2 else 0.0)
 
     def _end(self) -> None:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from sqlalchemy import Connection, NullPool, create_engine
 
 from supervisor.errors import StoreUnavailable
-from supervisor.store import dbfile, locks, migrate
+from supervisor.store import dbfile, locks, migrate, soundness
 from supervisor.store.faults import translated
 
 Transaction = Connection
@@ -40,6 +40,7 @@ def open_store(url: str, *, supervisor: bool = False, create: bool = True) -> "S
         store = Store(path, supervisor=supervisor)
         try:
             store.settle(settled=settled)
+            store.refuse_damaged()
         except BaseException:
             store.close()
             raise
@@ -133,6 +134,12 @@ class Store:
                 self._kept = self._engine.connect()
                 self.try_become_checkpointer()
 
+    def refuse_damaged(self) -> None:
+        """A supervisor does not begin on what it cannot trust. Raises StoreDamaged."""
+        if self._kept is not None:
+            with translated(self.path):
+                soundness.refuse_damaged(_raw(self._kept), self.path)
+
     def reopen(self) -> None:
         """A connection that saw an I/O error may hold pages that the disk does not have: take a new one."""
         self._refuse_forked()
@@ -208,6 +215,11 @@ class Store:
             connection.close()
 
     def _let_go(self) -> None:
+        if self._kept is not None and not self.file_is_ours():
+            # Whatever is in its place now must not find this log beside it: SQLite would read the old one's
+            # pages from it, and take them for its own. Where the old one went, it is whole then.
+            with suppress(StoreUnavailable):
+                self.empty_log()
         kept, self._kept = self._kept, None
         if kept is not None:
             with suppress(StoreUnavailable), translated(self.path):
@@ -218,7 +230,10 @@ class Store:
         if self._pin is None:
             raise StoreUnavailable(f"the database {self.path} is closed")
         if not self.file_is_ours():
-            raise StoreUnavailable(f"the database {self.path} was deleted or replaced while it was open")
+            raise StoreUnavailable(
+                f"the database {self.path} was deleted or replaced while it was open; "
+                "put it back, or restart the service to use what is there now"
+            )
 
     def _refuse_forked(self) -> None:
         """A connection carried over a fork silently loses rows."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from supervisor.errors import StoreLocked, StoreUnavailable
+from supervisor.errors import StoreDamaged, StoreLocked, StoreUnavailable
 
 
 class ConstraintBroken(RuntimeError):
@@ -18,14 +18,21 @@ class WriteInRead(RuntimeError):
     """A statement tried to write in read(): a mistake in this program."""
 
 
+_DAMAGED = "the database {path} is damaged: stop the service and restore a backup"
+_KINDS = {
+    sqlite3.SQLITE_BUSY: StoreLocked,
+    sqlite3.SQLITE_LOCKED: StoreLocked,
+    sqlite3.SQLITE_CORRUPT: StoreDamaged,
+    sqlite3.SQLITE_NOTADB: StoreDamaged,
+}
 _SENTENCES = {
     sqlite3.SQLITE_BUSY: "the database {path} is locked by another process; try again",
     sqlite3.SQLITE_LOCKED: "the database {path} is locked by another process; try again",
     sqlite3.SQLITE_PERM: "the database {path} may not be used by this user",
     sqlite3.SQLITE_READONLY: "the database {path} is read-only for this user, or its disk is",
     sqlite3.SQLITE_IOERR: "reading or writing the database {path} failed: input/output error on its disk",
-    sqlite3.SQLITE_CORRUPT: "the database {path} is damaged: stop the service and restore a backup",
-    sqlite3.SQLITE_NOTADB: "the database {path} is damaged: stop the service and restore a backup",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
     sqlite3.SQLITE_FULL: "the database {path} cannot grow: its disk is full",
     sqlite3.SQLITE_CANTOPEN: "unable to open the database {path}: file or folder is missing, or not ours",
     sqlite3.SQLITE_NOMEM: "there is no memory left to use the database {path}",
@@ -53,5 +60,8 @@ def _translation(path: Path, error: BaseException | None, *, reading: bool) -> E
     if sentence is None:
         reason = error if isinstance(error, sqlite3.Error) else type(error).__name__
         return StoreUnavailable(f"the database {path} cannot be used: {reason}")
-    locked = code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-    return (StoreLocked if locked else StoreUnavailable)(sentence.format(path=path))
+    return _KINDS.get(code & 0xFF, StoreUnavailable)(sentence.format(path=path))
+
+
+def damaged(path: Path) -> StoreDamaged:
+    return StoreDamaged(_DAMAGED.format(path=path))

@@ -1,10 +1,8 @@
 """`limits.output`: what is kept of what a job prints, on disk and for readers, and whom it costs nothing."""
 
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.logfile import Following
 from tests.support.keeper import RunningJob, TestKeeper
+from tests.support.mounts import mounted
 from workers.identity import state_of
 
 COMPLETED = JobStatus.COMPLETED
@@ -252,20 +251,6 @@ def test_when_the_keeper_is_killed_the_log_is_cut_all_the_same(own_keeper: TestK
     while state_of(trimmer) not in (None, "Z") or on_disk(job) > LIMIT + MIB:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-@contextmanager
-def mounted(kind: str, folder: Path, options: str) -> Iterator[None]:
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", kind, "-o", options, kind, folder], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"{kind} cannot be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_on_a_full_disk_the_job_hears_of_it_and_the_keeper_lives(own_keeper: TestKeeper) -> None:

@@ -213,6 +213,10 @@ class Service:
         """Start a supervisor, as systemd would."""
         return self._start(arguments or _SERVE, environment)
 
+    def altered(self, *changes: str, **environment: str) -> Serving:
+        """Start a supervisor with other constants: `module:NAME=value` each."""
+        return self._start(("-P", str(HERE / "altered.py"), *changes), environment)
+
     def crash(self, point: str, role: str, **environment: str) -> Serving:
         """Start a supervisor that strikes `role` with SIGKILL when it comes to `point`."""
         return self._start((*_CRASH, point, role, str(self.struck)), environment)

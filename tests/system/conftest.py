@@ -1,5 +1,6 @@
 """Services for the tests of the whole system: real processes, a real database file, real signals."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,22 +30,29 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "jobs.db"
 
 
-@pytest.fixture
-def make_service(tmp_path: Path, empty_database: Path) -> Iterator[MakeService]:
-    services: list[Service] = []
+@contextlib.contextmanager
+def services(folder: Path, empty_database: Path) -> Iterator[MakeService]:
+    """Makes them in this folder; all are ended afterwards."""
+    made: list[Service] = []
 
-    def make(folder: Path = tmp_path, types: dict[str, Any] | None = None, **places: Path) -> Service:
-        folder.mkdir(parents=True, exist_ok=True)
-        service = Service(folder, TYPES if types is None else types, **places)
-        services.append(service)
+    def make(at: Path = folder, types: dict[str, Any] | None = None, **places: Path) -> Service:
+        at.mkdir(parents=True, exist_ok=True)
+        service = Service(at, TYPES if types is None else types, **places)
+        made.append(service)
         service.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not service.database.exists():
             shutil.copy(empty_database, service.database)
         return service
 
     yield make
-    for service in services:
+    for service in made:
         service.end()
+
+
+@pytest.fixture
+def make_service(tmp_path: Path, empty_database: Path) -> Iterator[MakeService]:
+    with services(tmp_path, empty_database) as make:
+        yield make
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.errors import StoreUnavailable
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import attempts, jobs, supervisors
@@ -338,7 +339,8 @@ def test_a_stop_does_not_wait_for_ever_for_a_database_that_does_not_answer(it: S
     (it.s.here.lifelines / "me").touch()
     for _ in range(10):
         it.tick(10)
-    it.loop.run()
+    with pytest.raises(StoreUnavailable, match="that 1 jobs have ended is not on record"):
+        it.loop.run()
     assert job(it, "one").status is JobStatus.IN_PROGRESS
     assert (it.s.here.lifelines / "me").exists(), "it must still be possible to judge us"
 
