@@ -1,7 +1,7 @@
 """asyncworker status: the service, or everything about one job."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +18,7 @@ from supervisor.settings import Locations
 
 if TYPE_CHECKING:
     from supervisor.answers import Life, Overview
-    from supervisor.store.records import Job
+    from supervisor.store.records import Attempt, Job
 
 _LONGEST = 2000
 """Characters of a payload or a result for people to see; --json gives all."""
@@ -40,7 +40,7 @@ def status(at: Locations, job: str | None, *, as_json: bool) -> None:
             return
         found = client.get(job)
         attempts = client.attempts(found.id)
-        waits = REMARK if not as_json and stranded(client, [found]) else ""
+        waits = REMARK if not as_json and stranded(client, [found]) else _unkillable(attempts)
     document = representation.job(found)
     document["attempts"] = [representation.attempt(each) for each in attempts]
     show(document, lambda: [*_job(found, waits), *attempt_lines(attempts, at)], as_json=as_json)
@@ -64,6 +64,8 @@ def _overview(seen: "Overview") -> Iterator[str]:
         yield from table(("JOB TYPE", "SLOTS", "IN USE", "AVAILABLE", "WAITING"), slots, {})
         yield ""
     yield from sentences(seen)
+    for job in seen.unkillable:
+        yield f"Job {job} cannot be killed, and keeps its slot; see: asyncworker status {job}"
     yield ", ".join(f"{count} {status}" for status, count in seen.counts.items())
 
 
@@ -106,6 +108,11 @@ def _job(job: "Job", waits: str) -> Iterator[str]:
     for name, fact in facts.items():
         if fact:
             yield f"{name + ':':<12}{one_line(fact)}"
+
+
+def _unkillable(attempts: "Sequence[Attempt]") -> str:
+    tried = attempts[-1] if attempts else None
+    return "cannot be killed" if tried and tried.status is None and tried.termination else ""
 
 
 def _further(job: "Job", now: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.harmless import one_line
@@ -115,7 +115,16 @@ def termination(record: Mapping[str, Any]) -> str:
     killed = record.get("killed") or 0
     seconds = record.get("seconds")  # of leftovers that were found when the job had ended: none
     gone = f"gone after {span(1000 * seconds)}" if seconds else ""
+    if unkillable := record.get("unkillable"):
+        return one_line("; ".join(part for part in (signals, cannot_be_killed(unkillable)) if part))
     return one_line("; ".join(part for part in (signals, gone, _killed(killed)) if part))
+
+
+def cannot_be_killed(pids: Sequence[int]) -> str:
+    """`process 123 is there in spite of SIGKILL: it hangs in the kernel`."""
+    what, does = ("process", "is") if len(pids) == 1 else ("processes", "are")
+    verb = "it hangs" if len(pids) == 1 else "they hang"
+    return f"{what} {', '.join(map(str, pids))} {does} there in spite of SIGKILL: {verb} in the kernel"
 
 
 def terminated(record: Mapping[str, Any]) -> str:
@@ -154,6 +163,7 @@ def signal_name(number: int) -> str:
 _REASONS = {
     "cancel": "a cancel was requested",
     "timeout": "it was over its timeout",
+    "cpu_time": "it had used all its processor time",
     "shutdown": "the service was stopped",
     "lingered": "its work was over and it did not end",
     "leftovers": "it had left processes behind",

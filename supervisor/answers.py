@@ -92,6 +92,8 @@ class Overview:
     counts: Mapping[JobStatus, int]
     problem: str | None
     """Why the job types could not be read, where they could not: then `slots` has no limits."""
+    unkillable: tuple[str, ...] = ()
+    """Ids of jobs with processes that are there in spite of SIGKILL: they keep their slots."""
 
 
 def slots_of(

@@ -27,6 +27,8 @@ class Child:
     """Why it is being ended."""
     progress: dict[str, Any] | None = None
     """The newest progress that is not recorded yet."""
+    unkillable: dict[str, Any] | None = None
+    """What was done to end it and the pids that are there all the same, until that is recorded."""
     end: End | None = None
     """Set once nothing of it is left; it stays in the table until that is recorded."""
     keeper_died: bool = False

@@ -6,7 +6,7 @@ from typing import Any
 from supervisor.journal import Event
 from supervisor.keeper import Keeper
 from supervisor.lifecycle import Isolation
-from supervisor.outcome import End
+from supervisor.outcome import End, nothing_done
 from supervisor.supervision import Supervision
 from workers.frames import Frame
 from workers.identity import Identity
@@ -74,6 +74,7 @@ def _hear_ended(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
 def _hear_unkillable(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
     child = s.children.get(frame["child"])
     if child is not None and child.job is not None:
+        child.unkillable = (frame["termination"] or nothing_done()) | {"unkillable": frame["pids"]}
         s.journal.say(Event.JOB_UNKILLABLE, type=child.job.type, job=child.job.id, pids=frame["pids"])
 
 

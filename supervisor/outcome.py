@@ -239,11 +239,14 @@ def _outcome(end: End, status: JobStatus, **more: Any) -> Outcome:
     return Outcome(status, **(facts | more))
 
 
+def nothing_done(killed: int = 0) -> dict[str, Any]:
+    """The record of a job that ended by itself, for what it left."""
+    return {"reason": "leftovers", "signals": [], "seconds": 0.0, "killed": killed}
+
+
 def _termination(end: End) -> dict[str, Any] | None:
     """What we did; leftovers of a job that ended by itself count as well."""
-    if end.termination is None and end.leftovers:
-        return {"reason": "leftovers", "signals": [], "seconds": 0.0, "killed": end.leftovers}
-    return end.termination
+    return nothing_done(end.leftovers) if end.termination is None and end.leftovers else end.termination
 
 
 def _text(value: object) -> str | None:

@@ -136,6 +136,7 @@ def overview(document: Json) -> Overview:
         slots=tuple(slots(each) for each in document["concurrency"]),
         counts=summary(document["summary"]),
         problem=document["problem"],
+        unkillable=tuple(document["unkillable"]),
     )
 
 

@@ -7,7 +7,7 @@ from supervisor.ending import end
 from supervisor.journal import Event
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome, decide
-from supervisor.store import jobs
+from supervisor.store import attempts, jobs
 from supervisor.supervision import Entry, Supervision
 
 
@@ -29,9 +29,10 @@ def record_outcomes(s: Supervision, entry: Entry) -> None:
 
 
 def record_progress(s: Supervision, entry: Entry) -> None:
-    """The newest progress of each; what came in between is nobody's loss."""
+    """The newest progress of each; what came in between is nobody's loss. And what cannot be killed."""
     for child in s.children.running():
         _record_progress_of(s, entry, child)
+        _record_unkillable(entry, child)
 
 
 def reconcile(s: Supervision, entry: Entry) -> None:
@@ -74,6 +75,13 @@ def _record_progress_of(s: Supervision, entry: Entry, child: Child) -> None:
         fraction=news["fraction"],
         message=news["message"],
     )
+
+
+def _record_unkillable(entry: Entry, child: Child) -> None:
+    if child.unkillable is not None and child.job is not None:
+        job = child.job
+        attempts.note_termination(entry.tx, job_id=job.id, number=job.attempt, termination=child.unkillable)
+        entry.afterwards(partial(setattr, child, "unkillable", None))
 
 
 def _finish(s: Supervision, entry: Entry, child: Child, outcome: Outcome) -> None:

@@ -151,6 +151,7 @@ def overview(answer: Overview) -> Json:
         "concurrency": [slots(entry) for entry in answer.slots],
         "summary": summary(answer.counts),
         "problem": answer.problem,
+        "unkillable": list(answer.unkillable),
     }
 
 

@@ -201,8 +201,8 @@ class Keeper:
             kept.end_when_used_up(now)
             kept.remind_when_due(now)
             kept.kill_when_due(now)
-        if pids := kept.unkillable(now):
-            self._link.send({"op": "unkillable", "child": kept.number, "pids": pids})
+        if unkillable := kept.unkillable(now):
+            self._link.send(unkillable)
 
     def _hear(self, kept: Kept) -> None:
         if not kept.hear(time.monotonic()):

@@ -210,17 +210,20 @@ class Kept:
         if self._first_kill is None:
             self._first_kill = now
 
-    def unkillable(self, now: float) -> list[int]:
-        """Pids that are there long after their SIGKILL; said once."""
+    def unkillable(self, now: float) -> Frame | None:
+        """What is there long after its SIGKILL, and what was done to end it; said once."""
         if (
             self._unkillable_reported
             or self._first_kill is None
             or now < self._first_kill + _UNKILLABLE_AFTER
         ):
-            return []
+            return None
         left = self.strays | self.holding.left if self.reaped else self._sweep.left
-        self._unkillable_reported = bool(left)
-        return sorted(process.pid for process in left)
+        if not left:
+            return None
+        self._unkillable_reported = True
+        pids = sorted(process.pid for process in left)
+        return {"op": "unkillable", "child": self.number, "pids": pids, "termination": self._done(now)}
 
     def termination_due(self) -> float:
         """When it is to be reminded, killed, killed again, or looked at."""
@@ -260,15 +263,17 @@ class Kept:
             "report": self._last_word,
             "broken": self._broken or self._decoder.holds_a_part,
             "leftovers": leftovers,
-            "termination": self.termination.to_record(now)
-            if self.termination and self.termination.signals
-            else None,
+            "termination": self._done(now),
             "oom_kills": max(0, self._oom_kills - self._oom_kills_before),
             "isolation": "namespace" if self._has_namespace else self.holding.isolation,
             "memory_by_process": self._memory_by_process,
             **asdict(self.usage),
             **self.holding.consumption().known(),
         }
+
+    def _done(self, now: float) -> Frame | None:
+        """What was done to end it; None where it ends by itself."""
+        return self.termination.to_record(now) if self.termination and self.termination.signals else None
 
     def _kill_due(self) -> float:
         if self.termination is None or self.reaped:

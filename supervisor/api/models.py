@@ -170,6 +170,8 @@ class Overview(Shape):
     summary: Summary
     problem: str | None
     """Why the limits are not known, where they are not."""
+    unkillable: list[Id]
+    """Jobs with processes that are there in spite of SIGKILL: they keep their slots."""
 
 
 class Condition(Shape):

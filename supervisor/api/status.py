@@ -16,7 +16,7 @@ from supervisor.api.query import Query
 from supervisor.api.rendering import Answer
 from supervisor.lifecycle import JobStatus
 from supervisor.liveness import Here, any_alive, is_alive
-from supervisor.store import supervisors, tallies
+from supervisor.store import attempts, supervisors, tallies
 from supervisor.store.records import Supervisor
 from supervisor.ways import sameness
 
@@ -116,12 +116,14 @@ def _overview(shared: Context) -> Overview:
     with shared.database.read() as tx:
         records = supervisors.not_ended(tx) or supervisors.recent(tx, 1)
         counts = tallies.counts(tx)
+        unkillable = attempts.unkillable(tx)
     here = _here(shared)
     return Overview(
         tuple(Life(record, is_alive(record, here)) for record in records),
         slots_of(limits, _of(counts, JobStatus.IN_PROGRESS), _of(counts, JobStatus.PENDING)),
         {status: sum(_of(counts, status).values()) for status in JobStatus},
         shared.types.problem,
+        unkillable,
     )
 
 

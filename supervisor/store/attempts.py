@@ -46,6 +46,23 @@ _CLOSE = (
 )
 
 
+_UNKILLABLE = (
+    select(jobs.c.id)
+    .join_from(attempts, jobs)
+    .where(attempts.c.ended_at.is_(None), attempts.c.termination.is_not(None))
+    .order_by(jobs.c.seq)
+)
+_NOTE_TERMINATION = (
+    update(attempts)
+    .where(
+        attempts.c.job_seq == _SEQ,
+        attempts.c.number == bindparam("the_number"),
+        attempts.c.status.is_(None),
+    )
+    .values(termination=bindparam("new_termination"))
+)
+
+
 def of(tx: Transaction, job_id: str) -> list[Attempt]:
     """Oldest first."""
     return [_attempt(row) for row in tx.execute(_OF, {"of_job": job_id})]
@@ -96,6 +113,17 @@ def close_(tx: Transaction, *, job_id: str, number: int, outcome: Outcome, now: 
         "new_isolation": outcome.isolation,
     }
     tx.execute(_CLOSE, values)
+
+
+def note_termination(tx: Transaction, *, job_id: str, number: int, termination: dict[str, Any]) -> None:
+    """What was done to end it so far, in vain; its outcome will tell what it took in all."""
+    values = {"of_job": job_id, "the_number": number, "new_termination": json.dumps(termination)}
+    tx.execute(_NOTE_TERMINATION, values)
+
+
+def unkillable(tx: Transaction) -> tuple[str, ...]:
+    """Ids of the jobs whose end was tried in vain so far, oldest first."""
+    return tuple(tx.execute(_UNKILLABLE).scalars())
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:

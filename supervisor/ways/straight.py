@@ -135,6 +135,7 @@ class StoreWay:
         with self._store().read() as tx:
             records = supervisors.not_ended(tx) or supervisors.recent(tx, 1)
             counted = tallies.counts(tx)
+            unkillable = attempts.unkillable(tx)
         here = self._here()
         lives = tuple(Life(record, is_alive(record, here)) for record in records)
         of = {
@@ -142,7 +143,8 @@ class StoreWay:
             for status in JobStatus
         }
         slots = slots_of(limits, of[JobStatus.IN_PROGRESS], of[JobStatus.PENDING])
-        return Overview(lives, slots, {status: sum(each.values()) for status, each in of.items()}, problem)
+        counts = {status: sum(each.values()) for status, each in of.items()}
+        return Overview(lives, slots, counts, problem, unkillable)
 
     def _store(self) -> Store:
         if self._opened is None:

@@ -73,6 +73,10 @@ USES: dict[str, Use] = {
     "held_by": lambda tx: jobs.held_by(tx, owner=OWNER),
     "owners_in_progress": jobs.owners_in_progress,
     "children_of": lambda tx: attempts.children_of(tx, owner=OWNER),
+    "unkillable": attempts.unkillable,
+    "note_termination": lambda tx: attempts.note_termination(
+        tx, job_id="running", number=1, termination={"unkillable": [1]}
+    ),
     "attempts_of": lambda tx: attempts.of(tx, "old-7"),
     "not_ended": supervisors.not_ended,
     "beat": lambda tx: supervisors.beat(tx, uuid="u", now=NOW),

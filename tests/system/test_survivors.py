@@ -58,6 +58,7 @@ def _serves_http(pid: int) -> bool:
         return False
 
 
+@pytest.mark.timeout(120 + 20 * KILLS)
 @pytest.mark.parametrize("level", ["namespace", "cgroup", "tree"])
 def test_no_process_of_a_job_outlives_its_supervisor(
     make_service: MakeService, tmp_path: Path, level: str

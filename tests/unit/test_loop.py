@@ -411,3 +411,20 @@ def test_a_tick_without_news_writes_nothing(it: Scripted) -> None:
             it.tick(0.1)
         assert outside.execute("pragma data_version").fetchone() == first
     assert it.store.data_version() == before
+
+
+def test_what_cannot_be_killed_is_on_record_until_it_ends(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    (child,) = it.s.children.running()
+    tried = {"reason": "cancel", "signals": [], "seconds": 5.0, "killed": 1}
+    it.keeper.said(op="unkillable", child=child.number, pids=[7], termination=tried)
+    it.tick()
+    it.tick()
+    with it.store.read() as tx:
+        assert attempts.of(tx, "one")[0].termination == tried | {"unkillable": [7]}
+        assert attempts.unkillable(tx) == ("one",)
+    it.end(child)
+    it.tick()
+    with it.store.read() as tx:
+        assert attempts.unkillable(tx) == ()

@@ -125,11 +125,15 @@ def test_a_cancellation_comes_back_as_it_was(job: Job, answer: CancelAnswer) -> 
     assert reading.cancellation(sent(representation.cancellation(cancellation))) == cancellation
 
 
-@given(st.lists(lives, max_size=2), st.lists(slots, max_size=2), counts, maybe(words))
+@given(st.lists(lives, max_size=2), st.lists(slots, max_size=2), counts, maybe(words), st.lists(words))
 def test_an_overview_comes_back_as_it_was(
-    supervisors: list[Life], limits: list[Slots], number: dict[JobStatus, int], problem: str | None
+    supervisors: list[Life],
+    limits: list[Slots],
+    number: dict[JobStatus, int],
+    problem: str | None,
+    unkillable: list[str],
 ) -> None:
-    overview = Overview(tuple(supervisors), tuple(limits), number, problem)
+    overview = Overview(tuple(supervisors), tuple(limits), number, problem, tuple(unkillable))
     assert reading.overview(sent(representation.overview(overview))) == overview
 
 
