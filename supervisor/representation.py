@@ -23,14 +23,21 @@ def time(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def job(record: Job) -> Json:
+    document = job_without_data(record)
+    document["payload"], document["result"] = _parsed(record.payload), _parsed(record.result)
+    return document
+
+
+def job_without_data(record: Job) -> Json:
+    """What it was given and what it gave are null, in their places."""
     return {
         "id": record.id,
         "type": record.type,
-        "payload": _parsed(record.payload),
+        "payload": None,
         "status": str(record.status),
         "priority": record.priority,
         "attempt": record.attempt,
@@ -44,7 +51,7 @@ def job(record: Job) -> Json:
         "completedAt": time(record.completed_at),
         "cancelRequestedAt": time(record.cancel_requested_at),
         "progress": {"fraction": record.progress_fraction, "message": record.progress_message},
-        "result": _parsed(record.result),
+        "result": None,
         "errorMessage": record.error_message,
         "failureKind": _word(record.failure_kind),
         "exitCode": record.exit_code,

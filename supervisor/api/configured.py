@@ -36,6 +36,12 @@ class Configured:
                 raise InvalidConfiguration(self._broken)
             return self._known
 
+    def if_readable(self) -> JobTypes | None:
+        try:
+            return self.now()
+        except InvalidConfiguration:
+            return None
+
     def or_503(self) -> JobTypes:
         try:
             return self.now()

@@ -1,15 +1,13 @@
-"""What the routes share: one object, found in the application's state."""
+"""What the routes share: one object, given to each of them."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, cast
-
-from fastapi import Depends, Request
 
 from supervisor.api.body import Bodies
 from supervisor.api.configured import Configured
 from supervisor.api.database import Database
 from supervisor.api.feed import Feed
 from supervisor.api.following import Followers
+from supervisor.api.reference import Reference
 from supervisor.api.threads import Threads
 from supervisor.clock import Clock, SystemClock
 from supervisor.settings import Locations
@@ -26,6 +24,7 @@ class Context:
     database: Database
     types: Configured
     feed: Feed
+    reference: Reference
     followers: Followers = field(default_factory=Followers)
     clock: Clock = field(default_factory=SystemClock)
     bodies: Bodies = field(default_factory=Bodies)
@@ -42,10 +41,3 @@ class Context:
         """The server stops: every stream ends."""
         self.feed.close()
         self.followers.close()
-
-
-def _of(request: Request) -> Context:
-    return cast(Context, request.app.state.context)
-
-
-Shared = Annotated[Context, Depends(_of)]

@@ -8,7 +8,9 @@ from supervisor.api.telling import Teller
 from supervisor.api.threads import time_left
 from supervisor.errors import StoreUnavailable
 from supervisor.store import Store, Transaction, open_store
-from supervisor.store.patience import with_patience
+
+KEPT = 4
+"""Open connections between two requests."""
 
 
 class Database:
@@ -42,7 +44,7 @@ class Database:
                 gone, self._store = self._store, None
                 gone.close()
             if self._store is None:
-                self._store = with_patience(open_store(self._url, create=False), time_left)
+                self._store = open_store(self._url, create=False, keep=KEPT, patience=time_left)
             return self._store
         finally:
             self._opening.release()

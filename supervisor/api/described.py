@@ -1,4 +1,4 @@
-"""What the reference says of each route: arguments for FastAPI's decorators."""
+"""What the reference says of each route: arguments for FastAPI's decorators, which reference.py calls."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -165,3 +165,23 @@ ALIVE: Route = {
         400: {"description": _WHY[400], "content": _PROBLEM},
     },
 }
+
+OF: dict[tuple[str, str], Route] = {
+    ("POST", "/api/jobs"): SUBMIT,
+    ("GET", "/api/jobs"): LIST,
+    ("GET", "/api/jobs/{id}"): GET,
+    ("DELETE", "/api/jobs/{id}/cancel"): CANCEL,
+    ("POST", "/api/jobs/{id}/retry"): RETRY,
+    ("GET", "/api/jobs/{id}/attempts"): ATTEMPTS,
+    ("GET", "/api/jobs/{id}/log"): LOG,
+    ("GET", "/api/status"): OVERVIEW,
+    ("GET", "/api/status/process"): PROCESS,
+    ("GET", "/api/status/concurrency"): CONCURRENCY,
+    ("GET", "/api/status/summary"): SUMMARY,
+    ("GET", "/api/types"): TYPES,
+    ("GET", "/healthz"): ALIVE,
+    ("GET", "/readyz"): READY,
+    ("GET", "/metrics"): METRICS,
+}
+"""By method and path. Not here are the pages, and the stream of events: OpenAPI has no word for what never
+ends, and tools would wait for the end."""

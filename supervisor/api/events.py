@@ -3,26 +3,27 @@
 import asyncio
 import re
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from supervisor.api.context import Shared
+from supervisor.api.context import Context
 from supervisor.api.feed import RESET, Feed
 from supervisor.api.problems import invalid
 from supervisor.api.query import Query
+from supervisor.api.routes import Routes
 
 BEAT_SECONDS = 10.0
 """Between two comments where nothing happens, so that both ends notice when the other is gone."""
 RETRY_MILLISECONDS = 1000
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
-router = APIRouter()
+routes = Routes()
 
 
 # Not in the OpenAPI document, which has no word for a stream that never ends: tools would wait for the end.
-@router.get("/api/events", include_in_schema=False)
-async def events(request: Request, shared: Shared) -> Response:
+@routes.get("/api/events")
+async def events(request: Request, shared: Context) -> Response:
     """Each change of a job, within a quarter of a second."""
     Query(request).check()
     last = request.headers.get("last-event-id")

@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supervisor.addresses import Address
-from supervisor.api.problems import Problem, failure, response_to
+from supervisor.api.problems import Problem, failure, response_to, unavailable
 from supervisor.api.telling import Teller
+from supervisor.errors import StoreUnavailable
 
 LARGEST_BODY = 2 * 2**20
 """Bytes of a request's body: a payload of 1 MiB, and what JSON may add by writing it out."""
@@ -64,13 +65,13 @@ class Gate:
             await self._app(_as_get(scope), receive, answer.send)
         except ClientDisconnect:
             return
-        except Problem as problem:
-            await response_to(problem)(scope, receive, answer.send)
         except Exception as error:  # noqa: BLE001  (whatever it is, the client gets no part of it)
-            self._teller.failed(scope["method"], _shown(scope["path"]), error)
+            problem = _meant(error)
+            if problem is None or answer.started:
+                self._teller.failed(scope["method"], _shown(scope["path"]), error)
             # Where a part is on its way already, an answer without an end tells the client the truth.
             if not answer.started:
-                await response_to(failure())(scope, receive, answer.send)
+                await response_to(problem or failure())(scope, receive, answer.send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         if not self._is_ours(headers.get("host", ""), scope):
@@ -134,15 +135,27 @@ class _Answer:
         await self._send(message)
 
 
+def _meant(error: Exception) -> Problem | None:
+    """What the client is to be told; None where it is a mistake of ours."""
+    if isinstance(error, StoreUnavailable):
+        return unavailable()  # what has happened is for the log: it names files
+    return error if isinstance(error, Problem) else None
+
+
 def too_large() -> Problem:
     return Problem(413, "A payload may have 1 MiB as compact JSON, and a request not much more.")
 
 
 def _as_get(scope: Scope) -> dict[str, Any]:
     """HEAD is GET without a body, which uvicorn leaves out by itself; a stream would never end."""
-    if scope["method"] == "HEAD" and scope["path"] != _STREAM:
+    if scope["method"] == "HEAD" and not streams(scope["path"]):
         return {**scope, "method": "GET", ASKED_FOR_HEAD: True}
     return dict(scope)
+
+
+def streams(path: str) -> bool:
+    """Whether an answer from there never ends, and so has no head to be asked for alone."""
+    return path == _STREAM
 
 
 def _digest(token: str) -> bytes:

@@ -1,4 +1,3 @@
-# ruff: noqa: FAST003 - the path says id, which is a name of Python's own
 """Jobs over HTTP: submitted, shown, listed, cancelled."""
 
 import math
@@ -8,26 +7,25 @@ from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from supervisor import representation
 from supervisor.answers import CANCEL_HEADER
-from supervisor.api import described
 from supervisor.api.body import submission
-from supervisor.api.context import Context, Shared
+from supervisor.api.context import Context
 from supervisor.api.problems import Problem, invalid, no_such_job
 from supervisor.api.query import LARGEST_NUMBER, Query
 from supervisor.api.rendering import Answer, JobAnswer, as_bytes, job_text
+from supervisor.api.routes import Routes
 from supervisor.client import LARGEST_PAGE_SIZE, PAGE_SIZE
 from supervisor.errors import InvalidKey
-from supervisor.jobtypes.records import JobType
 from supervisor.nudge import nudge
 from supervisor.store import Transaction, attempts, jobs, listing, submitting
 from supervisor.store.listing import Choice
-from supervisor.store.records import CancelAnswer, Job
+from supervisor.store.records import CancelAnswer, Job, Start
 
-router = APIRouter()
+routes = Routes()
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -35,8 +33,8 @@ _CHARACTERS_AT_ONCE = 2 * 2**20
 """Of payloads and results in memory, for one list."""
 
 
-@router.post("/api/jobs", **described.SUBMIT)
-async def submit(request: Request, shared: Shared) -> Response:
+@routes.post("/api/jobs")
+async def submit(request: Request, shared: Context) -> Response:
     """Submit a job. The answer comes when it is on disk and survives any crash.
 
     With an Idempotency-Key, the same request again gives the same job: a lost answer can be asked for again.
@@ -50,8 +48,8 @@ async def submit(request: Request, shared: Shared) -> Response:
     return JobAnswer(job, 202, {"Location": f"/api/jobs/{job.id}"})
 
 
-@router.get("/api/jobs", **described.LIST)
-async def page(request: Request, shared: Shared) -> Response:
+@routes.get("/api/jobs")
+async def page(request: Request, shared: Context) -> Response:
     """A page of the jobs, newest first."""
     query = Query(request, "status", "type", "id", "page", "pageSize")
     choice = Choice(query.status("status"), query.text("type"), query.beginning("id"))
@@ -74,15 +72,15 @@ async def page(request: Request, shared: Shared) -> Response:
     return StreamingResponse(_in_turn(shared, first, others, tail), media_type="application/json")
 
 
-@router.get("/api/jobs/{id}", **described.GET)
-async def get(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+@routes.get("/api/jobs/{id}")
+async def get(request: Request, shared: Context, job_id: str) -> Response:
     """A job."""
     Query(request).check()
     return JobAnswer(await shared.readers.run(partial(find, shared, job_id)))
 
 
-@router.delete("/api/jobs/{id}/cancel", **described.CANCEL)
-async def cancel(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+@routes.delete("/api/jobs/{id}/cancel")
+async def cancel(request: Request, shared: Context, job_id: str) -> Response:
     """End a job: a Pending one at once; of one in progress, its supervisor is asked to end it."""
     Query(request).check()
     answer, job = await shared.writers.run(partial(_cancel, shared, job_id))
@@ -92,15 +90,15 @@ async def cancel(request: Request, shared: Shared, job_id: described.JobId) -> R
     return JobAnswer(job, 200 if answer is CancelAnswer.CANCELLED else 202, headers)
 
 
-@router.post("/api/jobs/{id}/retry", **described.RETRY)
-async def retry(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+@routes.post("/api/jobs/{id}/retry")
+async def retry(request: Request, shared: Context, job_id: str) -> Response:
     """Have a job that has ended run once more, with its id; its earlier attempts stay on record."""
     Query(request).check()
     return JobAnswer(await shared.writers.run(partial(_retry, shared, job_id)), 202)
 
 
-@router.get("/api/jobs/{id}/attempts", **described.ATTEMPTS)
-async def executions(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+@routes.get("/api/jobs/{id}/attempts")
+async def executions(request: Request, shared: Context, job_id: str) -> Response:
     """The executions of a job, oldest first; none before the first."""
     Query(request).check()
 
@@ -126,16 +124,17 @@ def _found(tx: Transaction, job_id: str) -> Job:
 
 def _submit(shared: Context, body: bytes, key: str | None) -> Job:
     wanted = submission(body, key)
-    types = shared.types.or_503().types
+    types = shared.types.if_readable()  # a file is not read while others wait to write
 
-    def job_type(name: str) -> JobType:
-        if name not in types:
-            raise _unknown_type(name, [*types])
-        return types[name]
+    def start(name: str) -> Start:
+        known = shared.types.or_503().types if types is None else types.types
+        if name not in known:
+            raise _unknown_type(name, [*known])
+        return submitting.start_of(known[name])
 
     try:
         with shared.database.write() as tx:
-            job, is_new = submitting.submit(tx, wanted, job_type=job_type, now=shared.clock.now())
+            job, is_new = submitting.submit(tx, wanted, start=start, now=shared.clock.now())
     except InvalidKey:
         raise Problem(409, "This Idempotency-Key stands for a job that was asked for differently.") from None
     if is_new:

@@ -1,4 +1,3 @@
-# ruff: noqa: FAST003 - the path says id, which is a name of Python's own
 """`GET /api/jobs/{id}/log`: what an attempt printed, whole or in part, while it is written or afterwards."""
 
 import re
@@ -6,21 +5,21 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from supervisor.api import described
-from supervisor.api.context import Context, Shared
+from supervisor.api.context import Context
 from supervisor.api.following import Output, Stream, no_such_attempt, unreadable
 from supervisor.api.gate import ASKED_FOR_HEAD
 from supervisor.api.jobs import find
 from supervisor.api.problems import Problem
 from supervisor.api.query import LARGEST_NUMBER, Query
+from supervisor.api.routes import Routes
 from supervisor.errors import UnreadableLog
 from supervisor.logfile import LogFile
 from supervisor.printed import View
 
-router = APIRouter()
+routes = Routes()
 
 _MEDIA_TYPE = "text/plain; charset=utf-8"
 _AT_ONCE = 256 * 1024
@@ -37,8 +36,8 @@ class Part:
     is_whole: bool
 
 
-@router.get("/api/jobs/{id}/log", **described.LOG)
-async def log(request: Request, shared: Shared, job_id: described.JobId) -> Response:
+@routes.get("/api/jobs/{id}/log")
+async def log(request: Request, shared: Context, job_id: str) -> Response:
     """What the job printed, and ranges of it.
 
     Of a log that is longer than `limits.output` the beginning and the end, with a line between that says how

@@ -1,4 +1,4 @@
-"""`GET /metrics`: what the database knows at the moment, in Prometheus's text format.
+"""For `GET /metrics`: what the database knows at the moment, in Prometheus's text format.
 
 Nothing is counted in this process: a restart of it, or of the whole service, changes no figure.
 """
@@ -6,23 +6,18 @@ Nothing is counted in this process: a restart of it, or of the whole service, ch
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from fastapi import APIRouter
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from starlette.responses import Response
 
-from supervisor.api import described
-from supervisor.api.context import Context, Shared
-from supervisor.api.status import lives
+from supervisor.api.context import Context
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import tallies
+from supervisor.store.records import Supervisor
 from supervisor.store.tallies import Tally
 
-router = APIRouter()
-
-_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = {int(1000 * bound): str(float(bound)) for bound in tallies.SECONDS}
 _BYTES = {bound: str(float(bound)) for bound in tallies.BYTES}
 _HISTOGRAMS: dict[str, tuple[str, str, Mapping[int, str], int]] = {
@@ -112,15 +107,8 @@ class Moment(Collector):
             yield GaugeMetricFamily(name, described, value=self.heartbeat_age)
 
 
-@router.get("/metrics", **described.METRICS)
-async def metrics(shared: Shared) -> Response:
-    """For Prometheus."""
-    text = await shared.readers.run(lambda: _text(shared))
-    return Response(text, media_type=_MEDIA_TYPE)
-
-
-def _text(shared: Context) -> bytes:
-    live, _ = lives(shared)
+def text(shared: Context, live: Supervisor | None) -> bytes:
+    """`live`: the supervisor that is alive."""
     now = shared.clock.now()
     with shared.database.read() as tx:
         counts, tallied = tallies.counts(tx), tallies.tallies(tx)

@@ -1,31 +1,20 @@
-"""The API's reference: the OpenAPI document, and a page made from it that loads nothing from anywhere."""
+"""The API's reference: for tools, and as a page that loads nothing from anywhere."""
 
 import base64
-import copy
 import hashlib
 import json
 from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.openapi.utils import get_openapi
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from supervisor.api import models
-from supervisor.api.context import Shared
+from supervisor.api.context import Context
 from supervisor.api.rendering import Answer
-from supervisor.errors import InvalidConfiguration
+from supervisor.api.routes import Routes
 
-router = APIRouter(include_in_schema=False)
-
-ABOUT = """\
-Jobs are submitted, looked at, listed and cancelled here. Errors are application/problem+json (RFC 9457).
-A payload may have 1 MiB (413), the line and the headers of a request 32 KiB (431).
-
-GET /api/events streams each change of a job as server-sent events: `data` is the job without payload and
-result, `id` can be given back as Last-Event-ID to go on from there, and an event named `reset` says that some
-changes are not kept any more. (It ends only when the client goes, so it is not among the routes below.)"""
+routes = Routes()
 
 _STYLE = """\
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
@@ -40,53 +29,23 @@ _POLICY = (
 )
 
 
-@router.get("/")
-async def root() -> Response:
+@routes.get("/")
+async def root(_: Request, __: Context) -> Response:
     """To the reference, until there are pages."""
     return RedirectResponse("/docs", 307)
 
 
-@router.get("/openapi.json")
-async def openapi(request: Request, shared: Shared) -> Response:
+@routes.get("/openapi.json")
+async def openapi(_: Request, shared: Context) -> Response:
     """The document that tools read."""
-    return Answer(await shared.readers.run(lambda: document(request.app)))
+    return Answer(await shared.readers.run(shared.reference.document))
 
 
-@router.get("/docs")
-async def reference(request: Request, shared: Shared) -> Response:
+@routes.get("/docs")
+async def reference(_: Request, shared: Context) -> Response:
     """The same for people."""
-    found = await shared.readers.run(lambda: document(request.app))
+    found = await shared.readers.run(shared.reference.document)
     return HTMLResponse(page(found), headers={"Content-Security-Policy": _POLICY})
-
-
-def document(app: FastAPI) -> dict[str, Any]:
-    """With the job types that are configured at the moment."""
-    if app.openapi_schema is None:
-        app.openapi_schema = _bare(app)
-    found = copy.deepcopy(app.openapi_schema)
-    body = found["paths"]["/api/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    try:
-        body["properties"]["type"]["enum"] = [*app.state.context.types.now().types]
-    except InvalidConfiguration:
-        return found
-    return found
-
-
-def _bare(app: FastAPI) -> dict[str, Any]:
-    found = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
-    schemas = found["components"]["schemas"]
-    schemas["Problem"] = models.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= schemas["Problem"].pop("$defs", {})
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    for operations in found["paths"].values():
-        for operation in operations.values():
-            operation["responses"].pop("422", None)  # FastAPI's own; mistakes are 400 here
-    if app.state.has_token:
-        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        found["security"] = [{"token": []}]
-        found["paths"]["/healthz"]["get"]["security"] = []
-    return found
 
 
 def page(found: dict[str, Any]) -> str:

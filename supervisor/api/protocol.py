@@ -8,6 +8,7 @@ the one that has been idle longest makes room for the next.
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 import h11
@@ -33,6 +34,11 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class BoundedProtocol(H11Protocol):
     """One connection."""
 
+    def __init__(self, came: Callable[[], None], **more: Any) -> None:
+        """`came` is called where it is the only one."""
+        super().__init__(**more)
+        self._came = came
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._received = bytearray()
@@ -40,6 +46,8 @@ class BoundedProtocol(H11Protocol):
         self._since = self._stalled_since = time.monotonic()
         self._closing_since: float | None = None
         self.family = transport.get_extra_info("socket").family
+        if len(self.connections) == 1:
+            self._came()
         others = (each for each in cast("set[BoundedProtocol]", self.connections) if each is not self)
         alike = [each for each in others if each.family == self.family and not each.transport.is_closing()]
         if len(alike) >= CONNECTIONS.get(self.family, OTHER_CONNECTIONS):

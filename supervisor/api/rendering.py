@@ -6,13 +6,14 @@ however deeply it is nested, nobody has to read it here.
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
 from supervisor import representation
 from supervisor.store.records import Job
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Answer(Response):
@@ -36,7 +37,7 @@ class JobAnswer(Response):
 
 
 def as_text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(document)
 
 
 def as_bytes(text: str) -> bytes:
@@ -45,13 +46,15 @@ def as_bytes(text: str) -> bytes:
 
 
 def job_text(job: Job) -> str:
-    stored = {"payload": job.payload, "result": job.result or "null"}
-    document = representation.job(replace(job, payload="null", result=None))
-    fields = (f'"{name}":{stored.get(name) or as_text(value)}' for name, value in document.items())
-    return "{" + ",".join(fields) + "}"
+    text = as_text(representation.job_without_data(job))
+    # A quote in a string is escaped: only the names themselves match. The last first, because the payload may
+    # have such a name as well.
+    text = text.replace('"result":null', f'"result":{job.result or "null"}', 1)
+    return text.replace('"payload":null', f'"payload":{job.payload}', 1)
 
 
 def change_text(job: Job) -> str:
     """A job without what it was given and what it gave."""
-    document = representation.job(replace(job, payload="null", result=None))
-    return as_text({name: value for name, value in document.items() if name not in ("payload", "result")})
+    document = representation.job_without_data(job)
+    del document["payload"], document["result"]
+    return as_text(document)

@@ -12,6 +12,7 @@ from supervisor.api.configured import Configured
 from supervisor.api.context import Context
 from supervisor.api.database import Database
 from supervisor.api.feed import Feed
+from supervisor.api.reference import Reference
 from supervisor.api.server import Server
 from supervisor.api.sockets import NAME
 from supervisor.api.telling import Teller
@@ -43,7 +44,8 @@ async def _run(
     database = Database(settings.locations.database, teller)
     types = Configured(settings.locations.config, teller)
     feed = Feed(database)
-    context = Context(settings.locations, database, types, feed)
+    reference = Reference(types, installed_version(), with_token=settings.token is not None)
+    context = Context(settings.locations, database, types, feed, reference)
     places = [_url(each) for each in listeners if each.family != socket.AF_UNIX]
 
     def ready() -> None:
@@ -53,9 +55,12 @@ async def _run(
                 os.write(told, f"{' '.join(places)}\n".encode())
             os.close(told)
 
-    app = application(settings, context, teller, installed_version())
+    app = application(settings, context, teller)
     await Server(app, ready=ready, ending=context.close, parent=parent).serve(listeners)
-    return context.busy
+    if context.busy:
+        return True
+    database.close()
+    return False
 
 
 def _url(listener: socket.socket) -> str:

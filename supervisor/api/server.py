@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import uvicorn
@@ -26,11 +27,11 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: ASGIApp, *, ready: Callable[[], None], ending: Callable[[], None], parent: int | None
     ) -> None:
-        super().__init__(_config(app))
+        super().__init__(_config(app, self._stir))
         self._ready = ready
         self._ending = ending
         self._parent = parent
-        self._watching: asyncio.Task[None] | None = None
+        self._stirred = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -38,14 +39,20 @@ class Server(uvicorn.Server):
         if self._parent is not None:
             os.set_blocking(self._parent, False)
             loop.add_reader(self._parent, self._heard_of_parent, self._parent)
-        self._watching = asyncio.create_task(self._watch())
         self._ready()
+
+    async def main_loop(self) -> None:
+        """Uvicorn's own wakes ten times a second. Here nothing does while nobody is connected."""
+        while not await self.on_tick(0):  # which sets the date of the next answers
+            self._watch(time.monotonic())
+            self._stirred.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_SECONDS if self.server_state.connections else None):
+                    await self._stirred.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
         await super().shutdown(sockets=sockets)
-        if self._watching is not None:
-            self._watching.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,6 +64,11 @@ class Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+        self._stir()
+
+    def _stir(self) -> None:
+        """The server stops, or somebody has come while nobody was there."""
+        self._stirred.set()
 
     def _heard_of_parent(self, descriptor: int) -> None:
         """Nothing is ever written there: it becomes readable when the supervisor and its end are gone."""
@@ -64,22 +76,19 @@ class Server(uvicorn.Server):
             if not os.read(descriptor, 4096):
                 os._exit(0)
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            now = time.monotonic()
-            for connection in list(cast("set[BoundedProtocol]", self.server_state.connections)):
-                try:
-                    connection.watch(now)
-                except Exception:  # noqa: BLE001  (whatever state it is in, the others are watched on)
-                    connection.cut()
+    def _watch(self, now: float) -> None:
+        for connection in list(cast("set[BoundedProtocol]", self.server_state.connections)):
+            try:
+                connection.watch(now)
+            except Exception:  # noqa: BLE001  (whatever state it is in, the others are watched on)
+                connection.cut()
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, came: Callable[[], None]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
-        http=BoundedProtocol,
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, came)),
         ws="none",
         lifespan="off",
         log_config=None,

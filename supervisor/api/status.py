@@ -4,23 +4,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from supervisor import representation
 from supervisor.answers import Life, Overview, slots_of
-from supervisor.api import described
-from supervisor.api.context import Context, Shared
+from supervisor.api.context import Context
 from supervisor.api.problems import unavailable
 from supervisor.api.query import Query
 from supervisor.api.rendering import Answer
+from supervisor.api.routes import Routes
 from supervisor.lifecycle import JobStatus
 from supervisor.liveness import Here, any_alive, is_alive
 from supervisor.store import attempts, supervisors, tallies
 from supervisor.store.records import Supervisor
 from supervisor.ways import sameness
 
-router = APIRouter()
+routes = Routes()
 
 _OF_A_LIVE_ONE = (
     "processInstanceId",
@@ -35,8 +35,8 @@ _OF_A_LIVE_ONE = (
 _HIDDEN = "(set)"
 
 
-@router.get("/api/status", **described.OVERVIEW)
-async def overview(request: Request, shared: Shared) -> Response:
+@routes.get("/api/status")
+async def overview(request: Request, shared: Context) -> Response:
     """Supervisors, slots and counts, all of one moment."""
     Query(request).check()
     found = await shared.readers.run(lambda: _overview(shared))
@@ -45,31 +45,31 @@ async def overview(request: Request, shared: Shared) -> Response:
     return Answer(representation.overview(found))
 
 
-@router.get("/api/status/process", **described.PROCESS)
-async def process(request: Request, shared: Shared) -> Response:
+@routes.get("/api/status/process")
+async def process(request: Request, shared: Context) -> Response:
     """The live supervisor, and others that have not ended by the record."""
     Query(request).check()
     return Answer(await shared.readers.run(lambda: _process(shared)))
 
 
-@router.get("/api/status/concurrency", **described.CONCURRENCY)
-async def concurrency(request: Request, shared: Shared) -> Response:
+@routes.get("/api/status/concurrency")
+async def concurrency(request: Request, shared: Context) -> Response:
     """Slots of each type."""
     Query(request).check()
     found = await shared.readers.run(lambda: _overview(shared))
     return Answer([representation.slots(each) for each in found.slots])
 
 
-@router.get("/api/status/summary", **described.SUMMARY)
-async def summary(request: Request, shared: Shared) -> Response:
+@routes.get("/api/status/summary")
+async def summary(request: Request, shared: Context) -> Response:
     """Jobs by status."""
     Query(request).check()
     found = await shared.readers.run(lambda: _overview(shared))
     return Answer(representation.summary(found.counts))
 
 
-@router.get("/api/types", **described.TYPES)
-async def types(request: Request, shared: Shared) -> Response:
+@routes.get("/api/types")
+async def types(request: Request, shared: Context) -> Response:
     """The job types; what their environment is set to is for the owner alone, on the Unix socket."""
     Query(request).check()
     configured = (await shared.readers.run(shared.types.or_503)).types.values()
@@ -80,21 +80,36 @@ async def types(request: Request, shared: Shared) -> Response:
     return Answer(documents)
 
 
-@router.get("/healthz", **described.ALIVE)
-async def alive(request: Request, shared: Shared) -> Response:
+@routes.get("/healthz")
+async def alive(request: Request, shared: Context) -> Response:
     """Whether this server is alive: nothing else is asked."""
     # Only the owner comes by the socket; its clients compare these files with their own.
     headers = {sameness.HEADER: sameness.files(shared.locations)} if on_socket(request) else None
     return Answer({"status": "alive"}, headers=headers)
 
 
-@router.get("/readyz", **described.READY)
-async def ready(shared: Shared) -> Response:
+@routes.get("/readyz")
+async def ready(_: Request, shared: Context) -> Response:
     """Whether jobs can be submitted and will run."""
-    live, _ = await shared.readers.run(lambda: lives(shared))
+    live, *_others = await shared.readers.run(lambda: lives(shared))
     if live is None:
         raise unavailable("No supervisor is alive: jobs can be submitted, and wait.")
     return Answer({"status": "ready"})
+
+
+@routes.get("/metrics")
+async def metrics(_: Request, shared: Context) -> Response:
+    """For Prometheus."""
+    text, media_type = await shared.readers.run(lambda: _metrics(shared))
+    return Response(text, media_type=media_type)
+
+
+def _metrics(shared: Context) -> tuple[bytes, str]:
+    # Where nobody asks for them, its six megabytes are not needed.
+    from supervisor.api.metrics import MEDIA_TYPE, text  # noqa: PLC0415
+
+    live, _ = lives(shared)
+    return text(shared, live), MEDIA_TYPE
 
 
 def lives(shared: Context) -> tuple[Supervisor | None, list[Supervisor]]:

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +28,24 @@ _opening = threading.RLock()
 _open_here: "WeakSet[Store]" = WeakSet()
 
 
-def open_store(url: str, *, supervisor: bool = False, create: bool = True) -> "Store":
-    """The database at a path or sqlite:/// URL, brought to the newest schema."""
+def open_store(
+    url: str,
+    *,
+    supervisor: bool = False,
+    create: bool = True,
+    keep: int = 0,
+    patience: Callable[[], float] | None = None,
+) -> "Store":
+    """The database at a path or sqlite:/// URL, brought to the newest schema.
+
+    Args:
+        url: The path or URL.
+        supervisor: Whether for one.
+        create: Make it where there is none.
+        keep: Connections of a client that stay open for what comes next: half a millisecond each time. For
+            a process that never forks, and that is there only while the service is.
+        patience: Asked at each transaction: the seconds that it may wait for the lock of another writer.
+    """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreUnavailable(f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}")
     path = dbfile.path_of(url)
@@ -37,7 +53,7 @@ def open_store(url: str, *, supervisor: bool = False, create: bool = True) -> "S
         dbfile.make(path, create=create)
         settled = dbfile.identity_of(path) in {store.identity for store in _open_here}
         settled = settled or dbfile.look(path) is dbfile.Look.SETTLED
-        store = Store(path, supervisor=supervisor)
+        store = Store(path, supervisor=supervisor, keep=keep, patience=patience)
         try:
             store.settle(settled=settled)
             store.refuse_damaged()
@@ -49,10 +65,24 @@ def open_store(url: str, *, supervisor: bool = False, create: bool = True) -> "S
 
 
 class Store:
-    """One database file. A supervisor keeps one connection; a client opens one for each transaction."""
+    """One database file. A supervisor keeps one connection; a client opens one for each transaction.
 
-    def __init__(self, path: Path, *, supervisor: bool) -> None:
+    A client in a user's program keeps none: it could be carried over a fork, and while it is open, the file
+    of a service that was stopped is not whole without its write-ahead log.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        supervisor: bool,
+        keep: int = 0,
+        patience: Callable[[], float] | None = None,
+    ) -> None:
         self.path = path
+        self._keep = keep
+        self._patience = patience
+        self._idle: list[Connection] = []
         self.supervisor = supervisor
         self._pin: int | None = dbfile.pin(path)
         self.identity = dbfile.identity_of(self._pin)
@@ -169,7 +199,7 @@ class Store:
     def _connection(self) -> Iterator[Connection]:
         self._refuse_forked()
         if not self.supervisor:
-            with self._engine.connect() as connection:
+            with self._borrowed() as connection:
                 yield connection
             return
         kept = self._kept_open()
@@ -177,6 +207,27 @@ class Store:
             raise RuntimeError("a transaction is open already, and they do not nest")
         self._refuse_lost()
         yield kept
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Connection]:
+        """For one thread at a time. One that something went wrong with is not used again."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        try:
+            self._refuse_lost()
+            if self._patience is not None:
+                milliseconds = max(1, int(1000 * self._patience()))
+                _raw(connection).execute(f"PRAGMA busy_timeout={milliseconds}")
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < self._keep and self._pin is not None:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def _kept_open(self) -> Connection:
         if self._kept is None:
@@ -191,6 +242,7 @@ class Store:
             uri=True,
             isolation_level=None,
             timeout=_SUPERVISOR_WAITS if self.supervisor else _CLIENT_WAITS,
+            check_same_thread=self._keep == 0,
         )
         try:
             for pragma in (
@@ -220,10 +272,11 @@ class Store:
             # pages from it, and take them for its own. Where the old one went, it is whole then.
             with suppress(StoreUnavailable):
                 self.empty_log()
-        kept, self._kept = self._kept, None
-        if kept is not None:
+        open_ones = [*self._idle, *([] if self._kept is None else [self._kept])]
+        self._idle, self._kept = [], None
+        for each in open_ones:
             with suppress(StoreUnavailable), translated(self.path):
-                kept.close()
+                each.close()
 
     def _refuse_lost(self) -> None:
         """SQLite would go on writing into a file that no path leads to, and report success."""

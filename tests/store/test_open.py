@@ -213,7 +213,9 @@ def use_all(path: Path) -> None:
 
 @pytest.mark.parametrize("supervisor", [True, False])
 def test_a_deleted_database_is_noticed_and_not_made_again(path: Path, *, supervisor: bool) -> None:
-    with open_store(str(path), supervisor=supervisor) as opened:
+    with open_store(str(path), supervisor=supervisor, keep=1) as opened:
+        with opened.read():
+            pass
         assert opened.file_is_ours()
         path.unlink()
         assert not opened.file_is_ours()
@@ -228,7 +230,9 @@ def test_a_deleted_database_is_noticed_and_not_made_again(path: Path, *, supervi
 def test_a_replaced_database_is_noticed_and_left_alone(path: Path, *, supervisor: bool) -> None:
     other = path.with_name("other.db")
     open_store(str(other)).close()
-    with open_store(str(path), supervisor=supervisor) as opened:
+    with open_store(str(path), supervisor=supervisor, keep=1) as opened:
+        with opened.read():
+            pass
         kept = path.rename(path.with_name("kept.db"))
         other.rename(path)
         assert not opened.file_is_ours()

@@ -1,6 +1,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +14,12 @@ from supervisor.store.faults import ConstraintBroken, WriteInRead
 from tests.support.store import exit_code, forked, submit
 
 
-@pytest.fixture(params=[True, False], ids=["supervisor", "client"])
+@pytest.fixture(
+    params=[{"supervisor": True}, {}, {"keep": 1}, {"keep": 1, "patience": lambda: 10.0}],
+    ids=["supervisor", "client", "keeping", "patient"],
+)
 def either(path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    with open_store(str(path), supervisor=request.param) as opened:
+    with open_store(str(path), **request.param) as opened:
         yield opened
 
 
@@ -202,6 +206,72 @@ def test_every_connection_is_set_up_alike(either: Store) -> None:
         "wal_autocheckpoint": 1000 if either.supervisor else 0,
     }
     assert {name: pragma(either, name) for name in wanted} == wanted
+
+
+def opened_by(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The connections that it opens from now on."""
+    opened: list[object] = []
+    connect = store._connect
+
+    def count() -> sqlite3.Connection:
+        opened.append(connection := connect())
+        return connection
+
+    monkeypatch.setattr(store._engine.pool, "_creator", count)
+    return opened
+
+
+def test_as_many_connections_stay_open_as_are_to_be_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_store(str(path), keep=1) as store:
+        opened = opened_by(store, monkeypatch)
+        for number in range(3):
+            with store.write() as tx:
+                submit(tx, f"job-{number}")
+        assert len(opened) == 1
+        with store.read(), store.read():
+            pass
+        with store.read() as tx:
+            assert jobs.count(tx) == 3
+        assert len(opened) == 2
+
+
+def test_a_kept_connection_is_used_by_whichever_thread_comes_next(path: Path) -> None:
+    def count() -> int:
+        with store.read() as tx:
+            return jobs.count(tx)
+
+    with open_store(str(path), keep=1) as store, ThreadPoolExecutor(1) as another:
+        for number in range(3):
+            with store.write() as tx:
+                submit(tx, f"job-{number}")
+            assert another.submit(count).result() == number + 1
+
+
+def test_a_connection_that_something_went_wrong_with_is_not_used_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_store(str(path), keep=1, patience=lambda: 0.0) as store, closing(outsider_of(path)) as other:
+        opened = opened_by(store, monkeypatch)
+        other.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="is locked"), store.write():
+                pass
+        other.execute("ROLLBACK")
+        with store.write() as tx:
+            submit(tx)
+        assert len(opened) == 3
+
+
+def test_a_closed_store_leaves_no_connection_open(path: Path) -> None:
+    with open_store(str(path), keep=2) as store:
+        with store.read(), store.read():
+            pass
+        assert path.with_name("jobs.db-wal").exists()
+    assert not path.with_name("jobs.db-wal").exists()  # SQLite removes it with the last connection
+
+
+def outsider_of(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
 
 
 def test_one_supervisor_at_a_time_checkpoints(path: Path) -> None:
