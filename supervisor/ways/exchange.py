@@ -1,6 +1,8 @@
-"""HTTP over the service's socket: one question, one answer."""
+"""HTTP over the service's socket: one question, one answer.
 
-import http.client
+By hand, and not with http.client: that brings email and ssl, which take as long to import as Python to start.
+"""
+
 import json
 import os
 import socket
@@ -17,6 +19,9 @@ PATIENCE = 30.0
 
 _KEPT = 1.0
 """Seconds for which a connection is used again: the server closes one that idles, at a moment of its own."""
+
+_LONGEST_HEAD = 64 * 1024
+_AT_ONCE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,10 @@ class Exchange:
 
     def __init__(self, path: Path, token: str | None = None) -> None:
         self._path = path
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._connection: http.client.HTTPConnection | None = None
+        self._headers = {"Host": "localhost"}  # to which every server of ours answers
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._connection: _Connection | None = None
         self._process = 0
         self._last = 0.0
 
@@ -58,17 +65,19 @@ class Exchange:
         within: float = PATIENCE,
     ) -> Answer:
         """Raises WayLost where no whole answer comes; then nobody knows whether it was done."""
-        connection = self._ready(within)
+        lengths = {} if body is None else {"Content-Length": str(len(body))}
+        lines = [f"{name}: {text}" for name, text in {**self._headers, **(headers or {}), **lengths}.items()]
+        head = "\r\n".join([f"{method} {target} HTTP/1.1", *lines, "", ""]).encode("latin-1")
         try:
-            connection.request(method, target, body, {**self._headers, **(headers or {})})
-            response = connection.getresponse()
-            if response.length is None and not response.chunked:  # its head was cut off
-                raise http.client.IncompleteRead(b"")
-            answer = Answer(response.status, dict(response.headers), response.read())
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise WayLost(f"{method} {target}: {error!r}") from error
+            answer = self._ready(within).exchange(head + (body or b""))
+        except BaseException as error:
+            self.close()  # after a Ctrl-C too: the next question would be given the answer to this one
+            if isinstance(error, OSError | ValueError):
+                raise WayLost(f"{method} {target}: {error!r}") from error
+            raise
         self._last = time.monotonic()
+        if answer.header("Connection").lower() == "close":
+            self.close()
         return answer
 
     def close(self) -> None:
@@ -77,31 +86,95 @@ class Exchange:
             self._connection.close()
             self._connection = None
 
-    def _ready(self, within: float) -> http.client.HTTPConnection:
+    def _ready(self, within: float) -> "_Connection":
         if self._process != os.getpid() or time.monotonic() - self._last > _KEPT:
             self.close()  # carried over a fork, two processes would read each other's answers
         if self._connection is None:
-            self._connection = _Connection(self._path)
+            self._connection = _Connection(self._path, within)
             self._process = os.getpid()
-        self._connection.timeout = within
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(within)
+        self._connection.within(within)
         return self._connection
 
 
-class _Connection(http.client.HTTPConnection):
-    """To a Unix socket. Its Host is one that every server of ours answers to."""
+class _Connection:
+    """To a Unix socket. Everything may raise OSError, and ValueError for what is not HTTP or breaks off."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
+    def __init__(self, path: Path, within: float) -> None:
+        self._rest = b""
         # A socket's path is cut off at 108 bytes (unix(7)); through the open folder it is always short.
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.sock.settimeout(self.timeout)
-            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+            self._socket.settimeout(within)
+            self._socket.connect(f"/proc/self/fd/{folder}/{path.name}")
+        except BaseException:
+            self._socket.close()
+            raise
         finally:
             os.close(folder)
+
+    def within(self, seconds: float) -> None:
+        """What comes next has so much time for each piece."""
+        self._socket.settimeout(seconds)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def exchange(self, request: bytes) -> Answer:
+        self._socket.sendall(request)
+        status, headers = self._head()
+        while status < 200:  # 100 Continue and the like
+            status, headers = self._head()
+        told = {name.lower(): text for name, text in headers.items()}
+        if told.get("transfer-encoding", "").lower() == "chunked":
+            return Answer(status, headers, self._chunks())
+        length = told.get("content-length", "")
+        if not length.isdecimal():
+            raise ValueError("an answer without its length")
+        return Answer(status, headers, self._bytes(int(length)))
+
+    def _head(self) -> tuple[int, dict[str, str]]:
+        while b"\r\n\r\n" not in self._rest:
+            if len(self._rest) > _LONGEST_HEAD:
+                raise ValueError("a head without an end")
+            self._more()
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        protocol, status, *_ = first.split(" ")
+        if not protocol.startswith("HTTP/1."):
+            raise ValueError(f"{protocol[:20]!r} is not HTTP")
+        pairs = (line.partition(":") for line in lines)
+        return int(status), {name: text.strip() for name, _, text in pairs}
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self._line().partition(b";")[0], 16):
+            parts.append(self._bytes(size))
+            self._line()
+        while self._line():  # what may follow the last one
+            pass
+        return b"".join(parts)
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._rest:
+            self._more()
+        line, _, self._rest = self._rest.partition(b"\r\n")
+        return line
+
+    def _bytes(self, size: int) -> bytes:
+        parts = [self._rest]
+        missing = size - len(self._rest)
+        while missing > 0:
+            parts.append(part := self._socket.recv(_AT_ONCE))
+            missing -= len(part)
+            if not part:
+                raise ValueError("the answer breaks off")
+        whole = b"".join(parts)
+        self._rest = whole[size:]
+        return whole[:size]
+
+    def _more(self) -> None:
+        part = self._socket.recv(_AT_ONCE)
+        if not part:
+            raise ValueError("the answer breaks off")
+        self._rest += part

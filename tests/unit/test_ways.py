@@ -18,7 +18,7 @@ from supervisor.settings import Locations
 from supervisor.store.records import CancelAnswer
 from supervisor.ways import sameness
 from supervisor.ways.choice import through_the_socket
-from supervisor.ways.exchange import Answer, Exchange
+from supervisor.ways.exchange import Answer, Exchange, _Connection
 from supervisor.ways.through import SocketWay
 from supervisor.ways.typesfile import TypesFile
 from supervisor.ways.way import Choice, NotThisWay, Submission, WayLost
@@ -192,11 +192,79 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\n{}"
 
 
 @pytest.mark.parametrize(
-    "said", [b"", b"HTTP/1.1 200", b"SMTP\r\n\r\n", OK[:-1], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"]
+    "said",
+    [
+        *(b"", b"HTTP/1.1 200", b"SMTP\r\n\r\n", OK[:-1], b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
+        *(b"HTTP/1.1 200 OK\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}"),
+        *(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + rest for rest in (b"x", b"2\r\n{}")),
+    ],
 )
 def test_an_answer_that_breaks_off_is_none(tmp_path: Path, said: bytes) -> None:
     with listening(tmp_path, said), pytest.raises(WayLost):
         Exchange(tmp_path / "api.sock").ask("GET", "/")
+
+
+def in_pieces(*chunks: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x;a=b\r\n%s\r\n" % (len(each), each) for each in (*chunks, b""))
+
+
+@pytest.mark.parametrize(
+    "said, body",
+    [
+        (OK, b"{}"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"{}"),
+        (b"HTTP/1.1 204\r\ncontent-length:0\r\n\r\n", b""),
+        (in_pieces(b"[1,", b" \r\n2", b"]"), b"[1, \r\n2]"),
+        (in_pieces(b"0" * 700_000), b"0" * 700_000),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 700000\r\n\r\n" + b"0" * 700_000, b"0" * 700_000),
+    ],
+    ids=["plain", "continue", "empty", "chunks", "large chunk", "large"],
+)
+@pytest.mark.parametrize("piece", [1_000_000, 1009, 7])
+def test_an_answer_is_understood_in_whatever_pieces_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes, body: bytes, piece: int
+) -> None:
+    if piece == 7 and len(said) > 1000:
+        said, body = in_pieces(b"0" * 700), b"0" * 700
+    monkeypatch.setattr("supervisor.ways.exchange._AT_ONCE", piece)
+    exchange = Exchange(tmp_path / "api.sock")
+    with listening(tmp_path, said):
+        assert exchange.ask("POST", "/", body=b"x").body == body
+    exchange.close()
+
+
+def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = Exchange(tmp_path / "api.sock")
+    monkeypatch.setattr("supervisor.ways.exchange._KEPT", 1e9)
+    with listening(tmp_path, OK.replace(b"{}", b"[]"), OK):
+        with monkeypatch.context() as patched:
+            patched.setattr(_Connection, "_bytes", interrupted)  # the answer is here, and not yet read
+            with pytest.raises(KeyboardInterrupt):
+                exchange.ask("GET", "/")
+        assert exchange.ask("GET", "/").body == b"{}"
+    exchange.close()
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_head_that_never_ends_is_no_answer(tmp_path: Path) -> None:
+    said = b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000
+    with listening(tmp_path, said), pytest.raises(WayLost, match="without an end"):
+        Exchange(tmp_path / "api.sock").ask("GET", "/")
+
+
+def test_where_the_server_will_close_the_next_question_opens_another_connection(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path / "api.sock")
+    with listening(tmp_path, OK.replace(b"A: b", b"connection: close"), OK) as heard:
+        for _ in range(2):
+            assert exchange.ask("POST", "/", body=b"[]").json == {}
+    exchange.close()
+    assert [each.endswith(b"\r\nContent-Length: 2\r\n\r\n[]") for each in heard] == [True, True]
 
 
 def test_a_connection_is_not_used_again_in_another_process_nor_after_a_while(
