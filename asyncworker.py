@@ -10,17 +10,18 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from supervisor.client import Client
+    from supervisor.client import Client, NewJob
     from workers.context import JobCancelled, JobContext
     from workers.wishes import Discard, Retry
 
-__all__ = ["Client", "Discard", "JobCancelled", "JobContext", "Retry"]
+__all__ = ["Client", "Discard", "JobCancelled", "JobContext", "NewJob", "Retry"]
 
 _HOMES = {
     "Client": "supervisor.client",
     "Discard": "workers.wishes",
     "JobCancelled": "workers.context",
     "JobContext": "workers.context",
+    "NewJob": "supervisor.client",
     "Retry": "workers.wishes",
 }
 _PACKAGES = ("supervisor", "workers", "cli")

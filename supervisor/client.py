@@ -7,22 +7,22 @@ Through the service's socket when it answers, else straight to the store; superv
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from supervisor.answers import Backup, Cancellation, Overview, Page, Pruned
 from supervisor.clock import Clock, SystemClock
-from supervisor.errors import InvalidKey, InvalidPayload, JobNotEnded, UnknownJob
+from supervisor.errors import InvalidKey, InvalidPayload, JobNotEnded, UnknownJob, UnknownJobType
 from supervisor.lifecycle import JobStatus
 from supervisor.payload import to_text
 from supervisor.settings import Keep, Locations
-from supervisor.store.records import Attempt, Job
+from supervisor.store.records import Attempt, Job, Start
 from supervisor.waiting import changes
 from supervisor.ways.choice import aside, through_the_socket
-from supervisor.ways.typesfile import TypesFile
+from supervisor.ways.typesfile import TypesFile, unknown_type
 from supervisor.ways.way import Choice, NotThisWay, Submission, Way, WayLost, asked_again
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 100
+MOST_AT_ONCE = 10_000
+"""Jobs in one transaction: meanwhile the service can record nothing."""
 PRIORITIES = range(-(2**31), 2**31)
 """What a priority may be: larger runs first."""
 
@@ -40,6 +42,15 @@ _Cancellations = list[Cancellation]
 _Jobs = list[Job]
 
 T = TypeVar("T")
+
+
+class NewJob(NamedTuple):
+    """A job for `Client.submit_many`; its fields are what `Client.submit` takes."""
+
+    type: str
+    payload: Any = None
+    priority: int | None = None
+    idempotency_key: str | None = None
 
 
 class Client:
@@ -109,20 +120,34 @@ class Client:
             InvalidKey: The key is none, or stands for a job that was asked for differently.
             InvalidConfiguration: The job types file is missing or has mistakes.
         """
-        chosen: Any = priority
-        if chosen is not None and (not isinstance(chosen, int) or chosen not in PRIORITIES):
-            raise InvalidPayload(f"the priority is {priority!r}; it must be a whole number of 32 bits")
-        if idempotency_key is not None and not _KEY.match(idempotency_key):
-            raise InvalidKey("the idempotency key must be 1 to 255 visible ASCII characters")
-        wanted = Submission(
-            type,
-            to_text(payload),
-            None if priority is None else int(priority),
-            idempotency_key,
-            spare_key=str(uuid.uuid4()),
-        )
+        wanted = _submission(NewJob(type, payload, priority, idempotency_key), str(uuid.uuid4()))
         again = replace(wanted, key=idempotency_key or wanted.spare_key)
         return self._ask(lambda way: way.submit(wanted), again=lambda way: way.submit(again))
+
+    def submit_many(self, jobs: Iterable["NewJob"]) -> _Jobs:
+        """Submit up to 10,000 jobs in one transaction: all of them or none. Gives them in the same order.
+
+        When this returns, they are on disk and survive any crash. Where one of them cannot be submitted,
+        none is. An idempotency key that stands for a job already, on record or earlier in the list, gives
+        that job. This goes straight to the database also while a service runs, and wakes it.
+
+        Raises as `submit` does, and ValueError where there are too many.
+        """
+        wanted = [_numbered(number, job) for number, job in enumerate(jobs, start=1)]
+        if len(wanted) > MOST_AT_ONCE:
+            raise ValueError(
+                f"at most {MOST_AT_ONCE} jobs can be submitted at once, and these are {len(wanted)}"
+            )
+        if not wanted:
+            return []
+        starts = self._ask(lambda way: way.starts())
+
+        def start(name: str) -> Start:
+            if name not in starts:
+                raise UnknownJobType(unknown_type(name, [*starts]))
+            return starts[name]
+
+        return self._ask(lambda way: way.submit_many(wanted, start))
 
     def get(self, job: str) -> Job:
         """The job as it is now.
@@ -304,6 +329,29 @@ class Client:
 
             self._store = StoreWay(self.locations, self._types, self._clock, create=create)
         return self._store
+
+
+def _submission(job: NewJob, spare_key: str = "") -> Submission:
+    """Raises InvalidPayload and InvalidKey."""
+    priority: Any = job.priority
+    if priority is not None and (not isinstance(priority, int) or priority not in PRIORITIES):
+        raise InvalidPayload(f"the priority is {priority!r}; it must be a whole number of 32 bits")
+    if job.idempotency_key is not None and not _KEY.match(job.idempotency_key):
+        raise InvalidKey("the idempotency key must be 1 to 255 visible ASCII characters")
+    return Submission(
+        job.type,
+        to_text(job.payload),
+        None if priority is None else int(priority),
+        job.idempotency_key,
+        spare_key,
+    )
+
+
+def _numbered(number: int, job: NewJob) -> Submission:
+    try:
+        return _submission(job)
+    except (InvalidPayload, InvalidKey) as error:
+        raise type(error)(f"job {number} of the list: {error}") from error
 
 
 def _retried(way: Way, job: str) -> Job:

@@ -3,14 +3,14 @@
 What is read was made by `representation`. Where it was not, these raise KeyError, TypeError or ValueError.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from supervisor.answers import Cancellation, Life, Overview, Page, Slots
 from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 from supervisor.payload import compact
-from supervisor.store.records import Attempt, CancelAnswer, Job, ProcessIdentity, Supervisor
+from supervisor.store.records import Attempt, CancelAnswer, Job, ProcessIdentity, Start, Supervisor
 
 Json = Mapping[str, Any]
 
@@ -57,6 +57,11 @@ def job(document: Json) -> Job:
         exit_code=document["exitCode"],
         signal=document["signal"],
     )
+
+
+def starts(documents: Sequence[Json]) -> dict[str, Start]:
+    """Job types, by name."""
+    return {each["name"]: Start(each["priority"], each["retries"]["maxAttempts"]) for each in documents}
 
 
 def attempt(document: Json, job_id: str) -> Attempt:

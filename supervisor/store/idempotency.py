@@ -2,6 +2,7 @@
 """Requests that may be sent twice: which job a key stands for, as long as there is that job."""
 
 import hashlib
+from collections.abc import Sequence
 
 from sqlalchemy import bindparam, insert, select
 
@@ -16,6 +17,12 @@ _FIND = (
     .join_from(idempotency_keys, jobs_table)
     .where(idempotency_keys.c.key == bindparam("the_key"))
 )
+_FIND_ALL = (
+    select(idempotency_keys.c.key, jobs_table.c.id, idempotency_keys.c.digest)
+    .join_from(idempotency_keys, jobs_table)
+    .where(idempotency_keys.c.key.in_(bindparam("the_keys", expanding=True)))
+)
+_KEYS_AT_ONCE = 500
 _REMEMBER = insert(idempotency_keys)
 
 
@@ -32,6 +39,24 @@ def find(tx: Transaction, key: str) -> tuple[Job, str] | None:
     return None if row is None or job is None else (job, row.digest)
 
 
+def find_all(tx: Transaction, keys: Sequence[str]) -> dict[str, tuple[Job, str]]:
+    """Likewise, by key; those that stand for no job are not there."""
+    found: dict[str, tuple[Job, str]] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        rows = tx.execute(_FIND_ALL, {"the_keys": keys[start : start + _KEYS_AT_ONCE]}).all()
+        for key, job_id, digest in rows:
+            if job := jobs.get(tx, job_id):
+                found[key] = (job, digest)
+    return found
+
+
 def remember(tx: Transaction, *, key: str, digest: str, job: Job) -> None:
     """In the transaction that inserts the job."""
-    tx.execute(_REMEMBER, {"key": key, "digest": digest, "job_seq": job.seq})
+    remember_all(tx, [(key, digest, job)])
+
+
+def remember_all(tx: Transaction, entries: Sequence[tuple[str, str, Job]]) -> None:
+    """Keys, digests and jobs, in the transaction that inserts them."""
+    if entries:
+        rows = [{"key": key, "digest": digest, "job_seq": job.seq} for key, digest, job in entries]
+        tx.execute(_REMEMBER, rows)

@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 from workers.identity import Identity as ProcessIdentity
 
-__all__ = ["Attempt", "CancelAnswer", "Job", "ProcessIdentity", "Supervisor"]
+__all__ = ["Attempt", "CancelAnswer", "Job", "ProcessIdentity", "Start", "Supervisor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,14 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.completed_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a job type gives a job to begin with."""
+
+    priority: int
+    max_attempts: int
 
 
 @dataclass(frozen=True, slots=True)

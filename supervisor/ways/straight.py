@@ -3,7 +3,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from supervisor.answers import Cancellation, Life, Overview, Page, Pruned, slots_of
@@ -15,7 +15,7 @@ from supervisor.nudge import nudge
 from supervisor.pruning import Pruning, survey
 from supervisor.settings import Keep, Locations
 from supervisor.store import Store, Transaction, attempts, jobs, open_store, submitting, supervisors, tallies
-from supervisor.store.records import Attempt, Job
+from supervisor.store.records import Attempt, Job, Start
 from supervisor.store.submitting import Wanted
 from supervisor.ways.typesfile import TypesFile
 from supervisor.ways.way import Choice, Submission, not_ended
@@ -44,17 +44,28 @@ class StoreWay:
             self._opened = None
 
     def submit(self, submission: Submission) -> Job:
-        wanted = Wanted(submission.type, submission.payload, submission.priority, submission.key)
+        wanted = _wanted(submission)
         if wanted.key is not None:  # a type may be gone when its job is asked for again
             with self._store().read() as tx:
                 if known := submitting.already(tx, wanted):
                     return _told(known)
-        configured = self._types.job_type(wanted.type)  # a file is not read while others wait to write
+        start = submitting.start_of(self._types.job_type(wanted.type))  # not read while others wait to write
         with self._store().write() as tx:
-            job, is_new = submitting.submit(tx, wanted, job_type=lambda _: configured, now=self._clock.now())
+            job, is_new = submitting.submit(tx, wanted, start=lambda _: start, now=self._clock.now())
         if is_new:
             nudge(self._locations.state_dir)
         return _told(job)
+
+    def submit_many(self, submissions: Sequence[Submission], start: Callable[[str], Start]) -> list[Job]:
+        wanted = [_wanted(each) for each in submissions]
+        with self._store().write() as tx:
+            found, any_new = submitting.submit_many(tx, wanted, start=start, now=self._clock.now())
+        if any_new:
+            nudge(self._locations.state_dir)
+        return [_told(job) for job in found]
+
+    def starts(self) -> Mapping[str, Start]:
+        return {name: submitting.start_of(each) for name, each in self._types.read().types.items()}
 
     def get(self, job: str) -> Job:
         with self._store().read() as tx:
@@ -165,6 +176,10 @@ class StoreWay:
         except InvalidConfiguration as error:
             return {}, str(error)
         return {name: each.max_concurrency for name, each in types.items()}, None
+
+
+def _wanted(submission: Submission) -> Wanted:
+    return Wanted(submission.type, submission.payload, submission.priority, submission.key)
 
 
 def _told(job: Job) -> Job:

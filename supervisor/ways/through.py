@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from supervisor.answers import CANCEL_HEADER, Cancellation, Overview, Page, Prun
 from supervisor.errors import AmbiguousJob, InvalidKey, UnknownJob, UnknownJobType
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Keep
-from supervisor.store.records import Attempt, CancelAnswer, Job
+from supervisor.store.records import Attempt, CancelAnswer, Job, Start
 from supervisor.ways.exchange import Answer, Exchange
 from supervisor.ways.typesfile import unknown_type
 from supervisor.ways.way import Choice, NotThisWay, Submission, WayLost, not_ended
@@ -45,6 +45,12 @@ class SocketWay:
         if answer.status == HTTPStatus.BAD_REQUEST:
             self._refuse_unknown(submission.type)
         return _read(answer, reading.job, HTTPStatus.OK, HTTPStatus.ACCEPTED)
+
+    def submit_many(self, submissions: Sequence[Submission], start: Callable[[str], Start]) -> list[Job]:
+        raise NotThisWay("REST submits one job at a time, each in a transaction of its own")
+
+    def starts(self) -> Mapping[str, Start]:
+        return _read(self._exchange.ask("GET", "/api/types"), reading.starts)
 
     def get(self, job: str) -> Job:
         if not _ID.fullmatch(job):

@@ -1,7 +1,7 @@
 # ruff: noqa: A002 - `type` is the word that callers use
 """What a way must be able to do, and how it says that it cannot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from supervisor.answers import Cancellation, Overview, Page, Pruned
 from supervisor.errors import JobNotEnded
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Keep
-from supervisor.store.records import Attempt, CancelAnswer, Job
+from supervisor.store.records import Attempt, CancelAnswer, Job, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,12 @@ class Way(Protocol):
     """Where a job is named, by its id or by the unique beginning of it."""
 
     def submit(self, submission: Submission) -> Job: ...
+
+    def submit_many(self, submissions: Sequence[Submission], start: Callable[[str], Start]) -> list[Job]:
+        """All of them or none, in one transaction. `start` gives what a type gives, or raises."""
+
+    def starts(self) -> Mapping[str, Start]:
+        """Of every job type."""
 
     def get(self, job: str) -> Job: ...
 

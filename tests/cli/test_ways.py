@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.client import Client
+from supervisor.client import Client, NewJob
 from supervisor.errors import AsyncWorkerError, InvalidKey, StoreUnavailable
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Usage
@@ -232,6 +232,7 @@ def test_job_types_that_nobody_named_are_the_servers(
     monkeypatch.chdir(tmp_path)  # where there are none
     with Client(installation.state_dir) as client:
         assert client.submit("ReportJob").priority == 7
+        assert client.submit_many([NewJob("ReportJob")])[0].priority == 7  # though straight to the store
         assert isinstance(way_of(client), SocketWay)
 
 
