@@ -165,6 +165,7 @@ _REASONS = {
     "timeout": "it was over its timeout",
     "cpu_time": "it had used all its processor time",
     "shutdown": "the service was stopped",
+    "supervisor_gone": "its supervisor was gone",
     "lingered": "its work was over and it did not end",
     "leftovers": "it had left processes behind",
 }

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.jobtypes.records import JobType
-from supervisor.outcome import End
+from supervisor.outcome import End, Usage
 from supervisor.store.records import Job
 from workers.identity import Identity
+from workers.trees import Dead
 
 
 @dataclass
@@ -32,10 +33,29 @@ class Child:
     end: End | None = None
     """Set once nothing of it is left; it stays in the table until that is recorded."""
     keeper_died: bool = False
+    usage: Usage | None = None
+    """Of what was reaped of it, where its keeper is dead and did not do that."""
+    status: int | None = None
+    """Its wait status, likewise."""
 
     @property
     def idle(self) -> bool:
         return self.identity is not None and self.job is None and self.end is None and not self.keeper_died
+
+    def owns(self, dead: Dead) -> bool:
+        """Whether it is this process, or led its session."""
+        return self.identity is not None and (dead.who == self.identity or dead.session == self.identity.pid)
+
+    def bury(self, dead: Dead) -> None:
+        """A process of it that came to us when its keeper died, and was reaped."""
+        if dead.who == self.identity:
+            self.status = dead.status
+        used = self.usage or Usage(0.0, 0.0, 0)
+        self.usage = Usage(
+            used.user_seconds + dead.usage.ru_utime,
+            used.system_seconds + dead.usage.ru_stime,
+            max(used.max_rss_bytes, dead.usage.ru_maxrss * 1024),
+        )
 
 
 @dataclass

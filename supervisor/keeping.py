@@ -5,6 +5,7 @@ it serves, and the one before retires: it keeps its jobs until the last has ende
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from supervisor.children import Child
 from supervisor.hearing import hear
@@ -15,7 +16,7 @@ from supervisor.keeper_link import KeeperLink
 from supervisor.lifecycle import Isolation
 from supervisor.supervision import Supervision
 from workers.identity import Identity
-from workers.trees import adopted
+from workers.trees import Dead, adopted
 
 _SETTLED = 10.0
 """Seconds after which a keeper's death is not taken for one of a row."""
@@ -243,7 +244,7 @@ class Keeping:
         known = {keeper.link.pid for keeper in self._keepers}
         if s.front is not None and s.front.process is not None:
             known.add(s.front.process.pid)
-        return adopted(known)
+        return adopted(known, partial(_charge, s))
 
     def keep_spares(self, s: Supervision) -> None:
         """As many children at their gates as there are jobs that could start, and the spares."""
@@ -278,6 +279,13 @@ def _preloadable(job_types: JobTypes) -> list[str]:
     types = job_types.types.values()
     plain = [t for t in types if t.handler and t.preload and not t.env.set and not t.env.inherit]
     return list(dict.fromkeys(t.handler for t in plain if t.handler))
+
+
+def _charge(s: Supervision, dead: Dead) -> None:
+    """What a dead keeper did not reap has used for the job in whose session it was."""
+    for child in s.children.with_jobs():
+        if child.keeper_died and child.owns(dead):
+            child.bury(dead)
 
 
 def _wire(identity: Identity) -> list[int | None]:

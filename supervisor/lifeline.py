@@ -3,17 +3,24 @@
 Where an owner's pid means nothing to us (another PID namespace of the same boot: a container), its
 identity cannot be looked up. This lock can: flock(2) belongs to the open file, which supervisor and
 keeper share and no job inherits, so it is free exactly when neither runs. The keeper goes only after
-everything that it held.
+everything that it held. Ends that it saw when the supervisor was gone already are written into the file.
 """
 
 import contextlib
 import fcntl
+import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from supervisor.errors import StoreUnavailable
+from supervisor.outcome import End
+from workers.identity import Identity
+
+_MOST = 16 * 1024 * 1024
+"""Bytes that are read of what a keeper wrote: tens of thousands of ends."""
+_NO_END = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def folder_of(database: Path) -> Path:
@@ -57,6 +64,30 @@ def is_cut(folder: Path, uuid: str) -> bool | None:
     finally:
         os.close(fd)
     return True
+
+
+def ends(folder: Path, uuid: str) -> dict[Identity, End]:
+    """What its keeper saw of the ends of its children, when nobody heard it any more; a torn line is none."""
+    try:
+        with open(os.open(folder / uuid, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            lines = file.read(_MOST).splitlines()
+    except OSError:
+        return {}
+    found: dict[Identity, End] = {}
+    for line in lines:
+        with contextlib.suppress(*_NO_END):
+            frame = json.loads(line)
+            _check(frame)
+            found[Identity(*frame["identity"])] = End.from_frame(frame)
+    return found
+
+
+def _check(frame: dict[str, Any]) -> None:
+    """Raises ValueError for what the database would refuse: no recovery may fail over it for ever."""
+    used = [frame[name] for name in ("user_seconds", "system_seconds", "max_rss_bytes")]
+    for number in (*used, frame.get("peak_bytes", 0)):
+        if not isinstance(number, int | float) or not 0 <= number < 2**63:
+            raise ValueError("not what a process can have used")
 
 
 def remove(folder: Path, uuid: str) -> None:

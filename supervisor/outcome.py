@@ -158,6 +158,20 @@ def decide(end: End, *, supervisor: str = "its supervisor") -> Outcome:
     return next(outcome_of(end) for fits, outcome_of in _CASES if fits(end))
 
 
+def with_facts(outcome: Outcome, end: End | None) -> Outcome:
+    """An outcome that is certain without the end record, with the facts of that, where there is one."""
+    if end is None:
+        return outcome
+    return replace(
+        outcome,
+        exit_code=end.exit_code,
+        signal=end.signal,
+        termination=_termination(end),
+        usage=end.usage,
+        isolation=end.isolation,
+    )
+
+
 def _returned(end: End) -> Outcome:
     """The result is checked again: the process that sent it had run the job's code."""
     text = end.report.get("result")

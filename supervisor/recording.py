@@ -1,6 +1,8 @@
 """What has ended, and how far the rest is, goes into the database."""
 
+import os
 from functools import partial
+from typing import Any
 
 from supervisor.children import Child
 from supervisor.ending import end
@@ -53,14 +55,19 @@ def _outcome_of(s: Supervision, child: Child) -> Outcome | None:
     if child.end is not None:
         return decide(child.end, supervisor=f"its supervisor {s.uuid} (pid {s.me.pid} on {s.here.host})")
     if child.keeper_died and s.keeping.is_swept(child.keeper):
-        if child.terminating == "cancel":
-            return Outcome(JobStatus.CANCELLED)
-        return Outcome(
-            JobStatus.FAILED,
-            FailureKind.KEEPER_DIED,
-            error_message=f"keeper {child.keeper} of supervisor {s.uuid}, which held its process, had died",
-        )
+        return _with_its_keeper(s, child)
     return None
+
+
+def _with_its_keeper(s: Supervision, child: Child) -> Outcome:
+    code = None if child.status is None else os.waitstatus_to_exitcode(child.status)
+    facts: dict[str, Any] = {"usage": child.usage}
+    if code is not None:
+        facts["exit_code" if code >= 0 else "signal"] = abs(code)
+    if child.terminating == "cancel":
+        return Outcome(JobStatus.CANCELLED, **facts)
+    message = f"keeper {child.keeper} of supervisor {s.uuid}, which held its process, had died"
+    return Outcome(JobStatus.FAILED, FailureKind.KEEPER_DIED, error_message=message, **facts)
 
 
 def _record_progress_of(s: Supervision, entry: Entry, child: Child) -> None:

@@ -10,7 +10,7 @@ from supervisor import lifeline, liveness
 from supervisor.ending import end
 from supervisor.journal import Event
 from supervisor.lifecycle import FailureKind, JobStatus
-from supervisor.outcome import Outcome
+from supervisor.outcome import End, Outcome, with_facts
 from supervisor.store import attempts, jobs, supervisors
 from supervisor.store.records import Job, Supervisor
 from supervisor.supervision import Entry, Supervision
@@ -109,13 +109,22 @@ class Recovery:
 def _settle(s: Supervision, entry: Entry, uuid: str, killed: int) -> None:
     """Nothing of this owner is running: record the end of its jobs, and its own."""
     owner = supervisors.get(entry.tx, uuid)
+    ends = _ends(s, entry, uuid)
     for job in jobs.held_by(entry.tx, owner=uuid):
-        if end(s, entry, job, _outcome(s, job, owner), s.job_types.types.get(job.type)):
+        outcome = with_facts(_outcome(s, job, owner), ends.get((job.id, job.attempt)))
+        if end(s, entry, job, outcome, s.job_types.types.get(job.type)):
             directory = s.settings.locations.working_directory_of(job.id, job.attempt)
             entry.afterwards(partial(s.keeping.discard, str(directory)))
     supervisors.set_state(entry.tx, uuid=uuid, state="lost", now=s.clock.now())
     entry.afterwards(partial(lifeline.remove, s.here.lifelines, uuid))
     entry.afterwards(partial(s.journal.say, Event.ORPHANS_RECOVERED, owner=uuid, killed=killed))
+
+
+def _ends(s: Supervision, entry: Entry, uuid: str) -> dict[tuple[str, int], End]:
+    """By job and attempt: what its keeper wrote down of their ends."""
+    seen = lifeline.ends(s.here.lifelines, uuid)
+    children = attempts.children_of(entry.tx, owner=uuid) if seen else []
+    return {(job_id, number): seen[who] for job_id, number, who in children if who in seen}
 
 
 def _outcome(s: Supervision, job: Job, owner: Supervisor | None) -> Outcome:

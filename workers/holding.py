@@ -38,9 +38,12 @@ class Holding:
         yield from self._members()
 
     def kill(self) -> None:
-        """End its group at once, where there is one, and look at nothing."""
-        if self._group is not None:
-            self._group.kill()
+        """End its group at once, where there is one that can be, and look at nothing else."""
+        if self._group is not None and self._group.kills:
+            try:
+                self.sweep.killed |= set(self._members())
+            finally:
+                self._group.kill()
 
     def limit(self, limits: Frame) -> Frame:
         """Have the kernel hold the group to its memory and processes, and say what is left to the child."""

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from workers import kernel
+from workers import kernel, unheard
 from workers.broom import Broom
 from workers.channel import Channel
 from workers.frames import Frame
@@ -42,8 +42,10 @@ _TOO_MUCH_UNSENT = 1024 * 1024
 class Keeper:
     """Everything this process knows; `serve` returns when the supervisor is gone and nothing is left."""
 
-    def __init__(self, link: Channel, subtree: Subtree) -> None:
+    def __init__(self, link: Channel, subtree: Subtree, lifeline: int | None = None) -> None:
         self._link = link
+        self._lifeline = lifeline
+        """Where ends are written down that no supervisor hears."""
         self._subtree = subtree
         self._emptied: list[Holding] = []
         """Of children that have ended: groups that could not be removed at once."""
@@ -78,9 +80,7 @@ class Keeper:
         with contextlib.suppress(KeyError):
             self._selector.unregister(self._link)
         for kept in self._children.values():
-            with contextlib.suppress(OSError):  # it is killed once more, and looked for, below
-                kept.holding.kill()
-            kept.terminate("supervisor_gone", 0, time.monotonic())
+            kept.abandon(time.monotonic())
         self._turn()
         while self._children or self._strays:
             self._turn()
@@ -258,8 +258,11 @@ class Keeper:
         kept.launched.close()
         if kept.directory:
             self._broom.remove(kept.directory)
-        for frame in kept.last_frames(now):
+        frames = kept.last_frames(now)
+        for frame in frames:
             self._link.send(frame)
+        if self._link.closed and kept.assigned and self._lifeline is not None:
+            unheard.write(self._lifeline, kept.identity, frames[-1])
         self._emptied = [each for each in (*self._emptied, kept.holding) if not each.remove()]
 
     def _own(self) -> set[int]:
@@ -313,7 +316,7 @@ def main() -> None:
     guard_the_service()
     cookie = os.environ[COOKIE]
     groups = Subtree(cookie, [] if os.environ.get(ISOLATION) == "tree" else None)
-    Keeper(Channel(link), groups).serve()
+    Keeper(Channel(link), groups, *lifeline).serve()
     groups.remove()
     sys.stderr.flush()
     os._exit(0)  # what the users' modules registered with atexit is for the jobs

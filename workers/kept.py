@@ -1,11 +1,9 @@
 """A child as its keeper knows it: idle or assigned, heard, terminated, swept."""
 
-import fcntl
+import contextlib
 import math
 import os
 import signal
-import sys
-import termios
 import time
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +16,7 @@ from workers.identity import Identity
 from workers.launch import Launched, Reaped
 from workers.namespaces import job_below
 from workers.oom import oom_kills
+from workers.pipes import waiting_in
 from workers.processor import ProcessorTime
 from workers.report import heard
 from workers.stacks import Stacks, due
@@ -143,17 +142,10 @@ class Kept:
         self.usage.add(self.reaped.usage)
         if self.assigned:
             self._oom_kills = oom_kills()
-        self._hear_the_rest(now)
-        return True
-
-    def _hear_the_rest(self, now: float) -> None:
-        """What it had said when it ended, and no more: what it left behind may hold the pipe and write on."""
-        waiting = fcntl.ioctl(self.launched.report, termios.FIONREAD, bytes(4))
-        rest = int.from_bytes(waiting, sys.byteorder)
-        while rest > 0:
-            data = os.read(self.launched.report, min(rest, _CHUNK))
+        # What it had said when it ended, and no more: what it left behind may hold the pipe and write on.
+        for data in waiting_in(self.launched.report, _CHUNK):
             self._take(data, now)
-            rest -= len(data)
+        return True
 
     def terminate(self, reason: str, grace: float, now: float) -> None:
         """SIGTERM (and SIGCONT, for what is stopped) to the tree; the kill follows at its deadline."""
@@ -169,6 +161,13 @@ class Kept:
             if sent(process, signal.SIGTERM) and sent(process, signal.SIGCONT):
                 self.termination.sent(signal.SIGTERM, now)
                 self._remind_at = now + _REMIND_AFTER
+
+    def abandon(self, now: float) -> None:
+        """Its supervisor is gone: its group is killed at once; what else there is of it, in the next turn."""
+        with contextlib.suppress(OSError):  # it is looked for, and killed once more
+            self.holding.kill()
+        self.terminate("supervisor_gone", 0, now)
+        self._note_kills(now)
 
     def end_when_used_up(self, now: float) -> None:
         """A job that has used the processor time that it may."""
@@ -187,7 +186,10 @@ class Kept:
         self._next_kill = now + self._kill_pause
         self._kill_pause = min(_KILL_AGAIN_AT_MOST, self._kill_pause * 2)
         self._sweep.step()
-        if self._sweep.killed:
+        self._note_kills(now)
+
+    def _note_kills(self, now: float) -> None:
+        if self.termination is not None and self._sweep.killed:
             self.killing(now)
             self.termination.sent(signal.SIGKILL, now)
             self.termination.killed = len(self._sweep.killed)

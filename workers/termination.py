@@ -10,7 +10,8 @@ class Termination:
     """SIGTERM, grace, SIGKILL: when each came and what it took. Times are monotonic seconds."""
 
     reason: str
-    """cancel, timeout, cpu_time, shutdown, or lingered (its work was done, its process would not end)."""
+    """cancel, timeout, cpu_time, shutdown, supervisor_gone, or lingered (its work was done, its process would
+    not end)."""
     began: float
     kill_at: float
     signals: list[tuple[str, float]] = field(default_factory=list)

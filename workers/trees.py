@@ -102,6 +102,8 @@ class Dead(NamedTuple):
 
     who: Identity
     session: int
+    status: int
+    """As wait(2) gives it."""
     usage: resource.struct_rusage
     """Its own, and that of the children that it had waited for."""
 
@@ -191,9 +193,9 @@ def _ticks_before(seconds: float | None) -> float:
 def _reaped(process: Identity, note: Callable[[Dead], None]) -> bool:
     sight = sight_of(process.pid)  # a zombie's session is known until it is reaped
     try:
-        pid, _, usage = os.wait4(process.pid, os.WNOHANG)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
     except ChildProcessError:
         return True
     if pid and sight:
-        note(Dead(process, sight.session, usage))
+        note(Dead(process, sight.session, status, usage))
     return pid != 0

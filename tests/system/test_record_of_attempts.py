@@ -1,13 +1,19 @@
 """Every attempt is on record: what status, REST and the metrics say of real ones is true, and the same."""
 
 import json
+import os
 import signal
+from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from supervisor import lifeline
 from tests.api.server import UnixConnection
+from tests.support.eventually import eventually
 from tests.support.service import Service
+from workers.identity import state_of
 
 SAID = ("status", "failureKind", "exitCode", "signal", "errorMessage")
 Attempts = list[dict[str, Any]]
@@ -121,3 +127,59 @@ def test_what_attempts_use_is_on_record_and_summed_up_whether_they_fail_or_not(s
         assert found[f"{name}_bucket", "Use", str(bound)] == sum(each <= bound for each in memory)
     assert found[f"{name}_bucket", "Use", "+Inf"] == found[f"{name}_count", "Use", ""] == 2
     assert "MiB at most" in service.run("status", large.id).stdout
+
+
+@pytest.mark.parametrize("dies", ["supervisor", "keeper"])
+def test_what_attempts_have_used_is_on_record_although_whoever_held_them_died(
+    service: Service, dies: str
+) -> None:
+    service.configure({"Use": {"handler": "again:use", "max_concurrency": 2}})
+    first = service.serve().ready()
+    jobs = [service.client.submit("Use", {"seconds": 0.3, "memory": 100, "stays": True}) for _ in range(2)]
+    for job in jobs:
+        service.began(job.id, "used")
+    if dies == "keeper":
+        first.kill_keeper()
+    else:
+        first.kill()
+        service.serve()
+    service.all_ended(jobs)
+    for job in jobs:
+        (each,) = service.asked("status", job.id)["attempts"]
+        assert (each["failureKind"], each["exitCode"], each["signal"]) == (
+            "owner_died" if dies == "supervisor" else "keeper_died",
+            None,
+            signal.SIGKILL,
+        )
+        used = each["usage"]
+        assert 0.25 < used["userSeconds"] + used["systemSeconds"] < 5
+        assert used["maxRssBytes"] > 100 * 2**20
+        if dies == "supervisor":
+            how = each["termination"]
+            assert (how["reason"], how["killed"]) == ("supervisor_gone", 1)
+            assert [one["signal"] for one in how["signals"]] == ["SIGKILL"]
+
+
+def test_a_job_that_ends_while_its_supervisor_is_dead_has_failed_and_its_end_is_on_record(
+    service: Service, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    first = service.serve().ready()
+    job = service.client.submit("Until", str(go))
+    pid = service.began(job.id)["pid"]
+    os.kill(keeper := first.keeper, signal.SIGSTOP)  # so that it ends nothing before the job has ended
+    try:
+        first.kill()
+        go.touch()
+        eventually(lambda: state_of(pid) == "Z")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    service.serve()
+    (ended,) = service.all_ended([job])
+    (each,) = service.client.attempts(job.id)
+    assert (ended.failure_kind, ended.result) == ("owner_died", None)
+    assert (each.exit_code, each.signal, each.termination) == (0, None, None)
+    assert each.user_seconds is not None
+    assert [note["event"] for note in service.notes()] == ["start", "end"]
+    # What its keeper wrote down lay in the lifeline, and went with it.
+    eventually(lambda: len(list(lifeline.folder_of(service.database).iterdir())) == 1)

@@ -61,6 +61,20 @@ def test_a_process_that_is_killed_each_time_is_given_up_after_max_crashes(servic
     check(service, [job.id, survives.id], LIMITS)
 
 
+def test_a_job_over_its_memory_each_time_is_given_up_after_max_crashes(service: Service) -> None:
+    # In the name of a type that the checker of histories lets run more than once.
+    eat = {"handler": "again:use", "max_concurrency": 1, "limits": {"memory": "300M"}, "max_crashes": 4}
+    service.configure({"Fall": {**eat, "retries": {"max_attempts": 9, "initial": "10ms"}}})
+    service.serve().ready()
+    job = service.client.submit("Fall", {"seconds": 0, "memory": 1000})
+    ended, attempts = outcome(service, job)
+    assert (ended.status, ended.failure_kind, ended.crashes) == (FAILED, "out_of_memory", 4)
+    assert (ended.error_message or "").endswith("; that was crash 4, and max_crashes is 4")
+    assert [each.failure_kind for each in attempts] == ["out_of_memory"] * 4
+    assert all(each.user_seconds is not None for each in attempts)
+    check(service, [job.id])
+
+
 # The death and the stop of the service
 
 

@@ -1,5 +1,6 @@
 """Recovery with a scripted clock and keeper, over a real SQLite file."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.lifeline import Lifeline
-from supervisor.store import jobs, supervisors
+from supervisor.store import attempts, jobs, supervisors
 from supervisor.store.records import Job, Supervisor
 from tests.support.builders import a_supervisor
 from tests.support.scripted import HELD, Scripted, scripted
@@ -219,3 +220,42 @@ def test_what_a_retiring_keeper_was_asked_to_sweep_is_asked_of_the_one_that_serv
     it.keeper.said(op="swept", owner="dead", killed=1)
     it.tick()
     assert job(it).status is JobStatus.FAILED
+
+
+def test_what_the_keeper_of_a_dead_supervisor_wrote_down_is_recorded_and_what_is_torn_is_not(
+    it: Scripted,
+) -> None:
+    leave_a_job(it, owner(it))
+    end = {
+        "identity": [NOBODY.pid, NOBODY.start_ticks, NOBODY.pidfd_inode],
+        "assigned": True,
+        "status": 9,
+        "report": None,
+        "broken": False,
+        "leftovers": 2,
+        "termination": None,
+        "isolation": "cgroup",
+        "user_seconds": 1.5,
+        "system_seconds": 0.25,
+        "max_rss_bytes": 4096,
+    }
+    whole = json.dumps(end)
+    bad: tuple[object, ...] = (
+        end | {"user_seconds": -1.0},
+        end | {"max_rss_bytes": 2**70},
+        end | {"isolation": "?"},
+        end | {"identity": [[1], 2, 3]},
+        {},
+        [],
+    )
+    lines = [whole, *map(json.dumps, bad), "[" * 100_000, "nonsense", whole[:50]]
+    it.s.here.lifelines.mkdir(exist_ok=True)
+    (it.s.here.lifelines / "dead").write_text("\n".join(lines))
+    begin(it)
+    it.keeper.said(op="swept", owner="dead", killed=0)
+    it.tick()
+    with it.store.read() as tx:
+        (attempt,) = attempts.of(tx, "left")
+    assert (attempt.failure_kind, attempt.signal, attempt.isolation) == ("owner_died", 9, "cgroup")
+    assert (attempt.user_seconds, attempt.system_seconds, attempt.max_rss_bytes) == (1.5, 0.25, 4096)
+    assert attempt.termination == {"reason": "leftovers", "signals": [], "seconds": 0.0, "killed": 2}

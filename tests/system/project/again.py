@@ -72,11 +72,14 @@ def chatter(payload: float, job: JobContext) -> int:
 
 
 def use(payload: dict[str, Any], job: JobContext) -> int:
-    """Use so much processor time, in seconds, and memory, in MiB; then fail or not."""
+    """Use so much processor time, in seconds, and memory, in MiB; then stay, fail or return."""
     note(job, "start")
     ballast = bytearray(payload["memory"] * 2**20)
     while sum(os.times()[:2]) < payload["seconds"]:
         sum(range(1000))
+    note(job, "used")
+    if payload.get("stays"):
+        time.sleep(60)
     note(job, "end")
     if payload.get("fails"):
         raise MemoryError("enough")
