@@ -10,6 +10,7 @@ from cli.backup import backup
 from cli.cancel import cancel
 from cli.check import check
 from cli.completion import completion
+from cli.doctor import doctor
 from cli.failures import report
 from cli.list import list_
 from cli.logs import logs
@@ -75,6 +76,7 @@ for _verb in (
     backup,
     types,
     check,
+    doctor,
     unit,
     version,
     completion,

@@ -61,4 +61,9 @@ class Inode(TypeDecorator[int]):
         return value if value is None or value < _SIGN else value - 2 * _SIGN
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:
-        return value if value is None or value >= 0 else value + 2 * _SIGN
+        return unsigned(value)
+
+
+def unsigned(value: int | None) -> int | None:
+    """What a number of 64 bits is, that was stored as the signed one with the same bits."""
+    return value if value is None or value >= 0 else value + 2 * _SIGN

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from supervisor.errors import BackupFailed, StoreUnavailable
-from supervisor.store import census, dbfile
+from supervisor.store import census, dbfile, looking
 from supervisor.store.census import Census
 from supervisor.store.faults import translated
 
@@ -17,9 +16,6 @@ _PAGES = 1024
 """Copied at a time, four megabytes: Ctrl-C is heard and progress told in between."""
 _REST = 1
 """Times as long as each step took: the disk is the service's, too."""
-_WAITS = 10.0
-_INSTRUCTIONS = 100_000
-"""Of SQLite, some milliseconds, after which a statement asks whether it is to go on."""
 
 _OF_THE_SOURCE = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_CORRUPT}
@@ -56,7 +52,7 @@ def _moment(path: Path) -> Iterator[sqlite3.Connection]:
         raise StoreUnavailable(f"the database {path} does not exist")
     if dbfile.look(path) is dbfile.Look.FRESH:
         raise StoreUnavailable(f"the database {path} has nothing in it yet")
-    with translated(path), closing(_connected(path, "mode=rw")) as connection:
+    with translated(path), closing(looking.connected(path, "mode=rw")) as connection:
         # The lock of a reader, kept for the whole time. Without it, each commit of somebody else would
         # have the copy begin anew, and beside a busy service it would never be whole.
         connection.execute("PRAGMA query_only=ON")
@@ -79,7 +75,7 @@ def _copy_pages(
         began = time.monotonic()
 
     # Nobody else knows this file. Its locks would be POSIX's, which a network file system takes for ours.
-    with closing(_connected(to, "mode=rw&nolock=1")) as copied:
+    with closing(looking.connected(to, "mode=rw&nolock=1")) as copied:
         copied.execute("PRAGMA journal_mode=OFF")
         copied.execute("PRAGMA synchronous=OFF")
         try:
@@ -105,31 +101,20 @@ def _sync(to: Path, descriptor: int) -> None:
 def _verified(path: Path) -> Census:
     """What is in the copy. Raises BackupFailed where it is not whole."""
     # Nobody writes there: so nothing is locked, and no log is made beside it.
-    with closing(_connected(path, "mode=ro&immutable=1")) as connection, _interruptible(connection):
+    with closing(looking.connected(path, "mode=ro&immutable=1")) as connection:
         try:
-            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict != "ok":
-                raise BackupFailed(f"the copy is damaged, and so may be the database: {verdict}")
-            if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-                raise BackupFailed("the copy has attempts without a job, and so may the database")
-            if dbfile.look(path) is not dbfile.Look.SETTLED:
-                raise BackupFailed("the copy is not what the service would take for its database")
-            return census.taken(connection)
+            with looking.interruptible(connection):
+                return _looked_at_again(path, connection)
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
-                raise KeyboardInterrupt from error
             raise BackupFailed(f"the copy cannot be read, and so perhaps the database: {error}") from error
 
 
-@contextmanager
-def _interruptible(connection: sqlite3.Connection) -> Iterator[None]:
-    """Where one statement takes seconds, Ctrl-C interrupts it: Python hears of it in a function of Python."""
-    connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
-    try:
-        yield
-    finally:
-        connection.set_progress_handler(None, _INSTRUCTIONS)
-
-
-def _connected(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, isolation_level=None, timeout=_WAITS)
+def _looked_at_again(path: Path, connection: sqlite3.Connection) -> Census:
+    (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise BackupFailed(f"the copy is damaged, and so may be the database: {verdict}")
+    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+        raise BackupFailed("the copy has attempts without a job, and so may the database")
+    if dbfile.look(path) is not dbfile.Look.SETTLED:
+        raise BackupFailed("the copy is not what the service would take for its database")
+    return census.taken(connection)

@@ -19,7 +19,7 @@ _EMPTY_LEAF = b"\x0d\0\0\0\0"
 """The first page of a database without tables: a leaf, no free block, no cells."""
 
 _MOUNTS = Path("/proc/self/mountinfo")
-_REMOTE = frozenset(
+REMOTE = frozenset(
     "nfs nfs4 cifs smb3 smbfs ncpfs afs ceph lustre gpfs beegfs fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs"
     " fuse.rclone".split()
 )
@@ -130,14 +130,16 @@ def _has_log(path: Path) -> bool:
 
 def _refuse_remote(path: Path) -> None:
     """SQLite's write-ahead log lives in shared memory, which no network file system shares between hosts."""
-    kind = _file_system(os.stat(path.parent).st_dev)
-    if kind in _REMOTE:
+    kind = file_system(path.parent)
+    if kind in REMOTE:
         raise StoreUnavailable(
             f"the database {path} lies on a network file system ({kind}); it needs a disk of this machine"
         )
 
 
-def _file_system(device: int) -> str | None:
+def file_system(folder: Path) -> str | None:
+    """The type of the file system that it lies on, as the kernel calls it; None where that is not told."""
+    device = os.stat(folder).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
     try:
         lines = _MOUNTS.read_text(errors="replace").splitlines()

@@ -23,8 +23,8 @@ def way() -> str:
 
 
 VERBS = (
-    "serve submit status list cancel retry wait logs prune backup types check unit version completion".split()
-)
+    "serve submit status list cancel retry wait logs prune backup types check doctor unit version completion"
+).split()
 
 
 def options() -> Iterator[tuple[str, click.Option]]:
