@@ -52,7 +52,7 @@ class Examination:
             "token file": self._token,
             "disk": self._disks,
             "database": lambda: database.judge(self._examined),
-            "job types": lambda: types.judge(self._at.config, self._read),
+            "job types": self._job_types,
             "handlers": self._handlers,
             "limits": self._room,
             "control groups": lambda: holds.judge(holds.Hold.of(self._living), self._types),
@@ -116,6 +116,12 @@ class Examination:
         places = [folder.nearest(self._at.state_dir), folder.nearest(self._examined.path.parent)]
         for place in {os.stat(place).st_dev: place for place in reversed(places)}.values():
             yield from disk.judge(disk.Disk.of(place))
+
+    def _job_types(self) -> Iterator[Finding]:
+        config = self._at.config
+        yield from types.judge(config, self._read)
+        if config.exists():
+            yield from types.judge_mode(config, self._read, config.stat().st_mode)
 
     def _handlers(self) -> Iterator[Finding]:
         return types.judge_handlers(self._types, import_failure) if self._types else iter(())

@@ -1,9 +1,10 @@
 """The job types: every mistake, and every handler that cannot be imported."""
 
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cli.checkup.finding import CONFIGURATION, Finding, failure, ok
+from cli.checkup.finding import CONFIGURATION, Finding, failure, ok, warning
 from supervisor.errors import InvalidConfiguration
 from supervisor.jobtypes.load import load
 from supervisor.jobtypes.records import JobTypes
@@ -29,6 +30,24 @@ def judge(config: Path, types: JobTypes | str) -> Iterator[Finding]:
         return
     number = len(types.types)
     yield ok("job types", f"{config}: {number} job type{'' if number == 1 else 's'}")
+
+
+def judge_mode(config: Path, types: JobTypes | str, mode: int) -> Iterator[Finding]:
+    """Who may write the file decides what runs, and as whom."""
+    shown = f"{config} has mode {stat.S_IMODE(mode):04o}"
+    if mode & 0o022:
+        yield warning(
+            "job types",
+            f"{shown}: others on this machine can write it, and have the service run what they like",
+            f"chmod go-w {config}",
+        )
+    secrets = not isinstance(types, str) and [name for name, each in types.types.items() if each.env.set]
+    if secrets and mode & 0o044:
+        yield warning(
+            "job types",
+            f"{shown}: others on this machine can read what env.set of {', '.join(secrets)} hands to jobs",
+            f"chmod go-r {config}, where that is secret; or name the variables in env.inherit.",
+        )
 
 
 def judge_handlers(types: JobTypes, import_failure: Import) -> Iterator[Finding]:

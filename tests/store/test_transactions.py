@@ -289,3 +289,25 @@ def test_one_supervisor_at_a_time_checkpoints(path: Path) -> None:
         assert pragma(second, "wal_autocheckpoint") == 1000
         second.reopen()
         assert pragma(second, "wal_autocheckpoint") == 1000
+
+
+def test_beside_one_who_reads_for_long_writes_go_on_and_the_log_is_used_again_afterwards(
+    store: Store, client: Store
+) -> None:
+    """Until the reader leaves, the log grows: what it reads may not be overwritten."""
+    log = Path(f"{store.path}-wal")
+
+    def fill(since: int) -> int:
+        for number in range(since, since + 30):
+            with store.write(patient=False) as tx:
+                submit(tx, f"job-{number}", payload='"' + "x" * 150_000 + '"')
+        return log.stat().st_size
+
+    with client.read() as tx:
+        before = jobs.count(tx)
+        grown = fill(0)
+        assert fill(30) > 1.5 * grown > 4096 * 1000
+        assert jobs.count(tx) == before
+    assert fill(60) < 2.6 * grown
+    with client.read() as tx:
+        assert jobs.count(tx) == before + 90

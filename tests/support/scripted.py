@@ -32,9 +32,11 @@ class ScriptedClock:
 
     def __init__(self) -> None:
         self.seconds = 1000.0
+        self.set_by = 0
+        """Milliseconds by which somebody has set the clock of what is stored."""
 
     def now(self) -> int:
-        return int(1_700_000_000_000 + self.seconds * 1000)
+        return int(1_700_000_000_000 + self.seconds * 1000) + self.set_by
 
     def monotonic(self) -> float:
         return self.seconds

@@ -28,7 +28,7 @@ from cli.checkup import (
 )
 from cli.checkup.finding import CONFIGURATION, SERVICE, Finding, Level
 from cli.checkup.sockets import Api, Ear
-from supervisor.jobtypes.records import JobType, JobTypes, Limits, RunAs, Sandbox
+from supervisor.jobtypes.records import Env, JobType, JobTypes, Limits, RunAs, Sandbox
 from supervisor.lifecycle import JobStatus
 from supervisor.liveness import Here
 from supervisor.settings import Locations
@@ -229,6 +229,26 @@ def test_every_mistake_in_the_job_types_is_a_failure_of_its_own(tmp_path: Path) 
     assert levels(types.judge(file, types.read(file))) == [("job types", FAILURE)] * 2
     file.write_text("job_types:\n  A: {handler: 'a:b', max_concurrency: 1}\n")
     assert levels(types.judge(file, types.read(file))) == [("job types", OK)]
+
+
+@pytest.mark.parametrize(
+    "mode, secret, warned",
+    [
+        (0o644, False, 0),
+        (0o600, True, 0),
+        (0o640, True, 1),
+        (0o664, False, 1),
+        (0o602, True, 1),
+        (0o666, True, 2),
+    ],
+)
+def test_a_file_of_job_types_that_others_can_write_or_that_holds_a_secret_is_a_warning(
+    mode: int, *, secret: bool, warned: int
+) -> None:
+    each = of_types(A={"env": Env(set={"TOKEN": "secret"})} if secret else {})
+    found = [*types.judge_mode(Path("/jobtypes.yaml"), each, 0o100000 | mode)]
+    assert levels(found) == [("job types", WARNING)] * warned
+    assert not any("secret" in each.text for each in found)
 
 
 def test_a_handler_of_several_types_is_imported_once() -> None:

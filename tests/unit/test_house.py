@@ -88,3 +88,14 @@ def test_no_file_depends_on_a_place_outside(pattern: re.Pattern[str]) -> None:
     texts = {str(path): (ROOT / path).read_text(errors="replace") for path in FILES}
     found = {path: pattern.findall(text) for path, text in texts.items()}
     assert {path: matches for path, matches in found.items() if matches} == {}
+
+
+def test_the_service_keeps_nothing_in_a_temporary_folder_that_others_may_fill_or_clear() -> None:
+    """But for the trial of a sandbox, which is thrown away with its folder."""
+    users = [
+        path.relative_to(ROOT).as_posix()
+        for package in ("supervisor", "workers")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if re.search(r"^\s*(import|from) tempfile\b|gettempdir", path.read_text(), re.MULTILINE)
+    ]
+    assert users == ["workers/abilities.py"]

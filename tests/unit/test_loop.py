@@ -207,6 +207,17 @@ def test_a_job_over_its_timeout_is_terminated_and_failed(it: Scripted) -> None:
     assert job(it, "one").failure_kind is FailureKind.TIMED_OUT
 
 
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_that_is_set_moves_no_deadline(it: Scripted, days: int) -> None:
+    it.get_ready()
+    run(it, "one")
+    it.clock.set_by = days * 86_400_000
+    it.tick(30)
+    assert it.keeper.of("terminate") == []
+    it.tick(31)
+    assert [o["reason"] for o in it.keeper.of("terminate")] == ["timeout"]
+
+
 def test_a_job_within_its_timeout_is_left_alone(it: Scripted) -> None:
     it.get_ready()
     run(it, "one")
