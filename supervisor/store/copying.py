@@ -14,8 +14,8 @@ from supervisor.store.faults import translated
 
 _PAGES = 1024
 """Copied at a time, four megabytes: Ctrl-C is heard and progress told in between."""
-_REST = 1
-"""Times as long as each step took: the disk is the service's, too."""
+_LONGEST_REST = 0.1
+"""Seconds. After each step it rests as long as that took, or so long: the disk is the service's, too."""
 
 _OF_THE_SOURCE = frozenset(
     {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_CORRUPT}
@@ -71,7 +71,7 @@ def _copy_pages(
         # Little by little: a whole copy at once would keep the service's own syncs waiting.
         os.fdatasync(descriptor)
         told(left, pages)
-        time.sleep(_REST * (time.monotonic() - began))
+        time.sleep(min(_LONGEST_REST, time.monotonic() - began))
         began = time.monotonic()
 
     # Nobody else knows this file. Its locks would be POSIX's, which a network file system takes for ours.

@@ -106,6 +106,15 @@ def test_a_log_is_appended_to(keeper: TestKeeper, tmp_path: Path) -> None:
     assert log.read_text() == "before\nafter\n"
 
 
+def test_a_folder_of_logs_that_is_gone_is_made_again_for_the_owner_alone(
+    keeper: TestKeeper, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    ended = keeper.run("def handler(payload): print('here')", log=str(logs / "job" / "1.log")).ended()
+    assert ended.log == "here\n"
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (logs, logs / "job")] == [0o700, 0o700]
+
+
 def test_a_link_in_place_of_the_log_is_not_followed(keeper: TestKeeper, tmp_path: Path) -> None:
     (tmp_path / "precious").touch()
     (tmp_path / "log").symlink_to(tmp_path / "precious")
