@@ -91,6 +91,10 @@ class Event(Enum):
         "{why}; trying again in {pause:g} s, {waiting} outcomes wait to be recorded",
     )
     DATABASE_BACK = ("info", "the database answers again")
+    TURN_FAILED = (
+        "error",
+        "the host refuses what is needed ({why}); trying again in {pause:g} s, {waiting} outcomes wait",
+    )
 
 
 class Journal:

@@ -89,7 +89,7 @@ class Keeping:
             else:
                 self._tend(s, keeper, now)
         if self._adopting:
-            self._adopting = bool(self._strays(s))
+            self._adopting = self._strays(s) != []
 
     def due(self, s: Supervision) -> float:
         """When they are to be looked at without an event: monotonic seconds."""
@@ -223,7 +223,7 @@ class Keeping:
         for number, (its, _) in list(self._unswept.items()):
             if its == cookie:
                 # What a killed process had started may have come to us meanwhile.
-                if self._strays(s):
+                if self._strays(s) != []:
                     self._sweep(s, number)
                 else:
                     del self._unswept[number]
@@ -236,15 +236,21 @@ class Keeping:
         """No patience: the keeper that knew these processes is dead."""
         assert self._serving is not None
         cookie, identities = self._unswept[number]
-        strays = [_wire(stray) for stray in self._strays(s)]
+        strays = [_wire(stray) for stray in self._strays(s) or []]
         self._serving.link.sweep(cookie, [_wire(identity) for identity in identities], strays, 0.0)
 
-    def _strays(self, s: Supervision) -> list[Identity]:
-        """Processes that came to us, as their subreaper, when a keeper ended."""
+    def _strays(self, s: Supervision) -> list[Identity] | None:
+        """Processes that came to us, as their subreaper, when a keeper ended.
+
+        None where there is no descriptor left to look with: nobody may take that for none.
+        """
         known = {keeper.link.pid for keeper in self._keepers}
         if s.front is not None and s.front.process is not None:
             known.add(s.front.process.pid)
-        return adopted(known, partial(_charge, s))
+        try:
+            return adopted(known, partial(_charge, s))
+        except OSError:
+            return None
 
     def keep_spares(self, s: Supervision) -> None:
         """As many children at their gates as there are jobs that could start, and the spares."""

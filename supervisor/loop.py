@@ -35,6 +35,7 @@ class Loop:
         self._progress_at = 0.0
         self._retry_at = 0.0
         self._retry_pause = 0.0
+        self._database_failed = False
 
     def run(self) -> None:
         while not self._stopping.over:
@@ -61,7 +62,7 @@ class Loop:
         """Outcomes, requests, recovery, claims and heartbeat: one transaction, so one commit a tick."""
         s = self._s
         try:
-            if self._retry_pause:
+            if self._database_failed:
                 # A connection that failed may hold what the disk does not have.
                 self._store.reopen()
             with self._store.write() as tx:
@@ -78,6 +79,9 @@ class Loop:
                 self._stopping.deregister(s, self._owner, entry)
         except StoreUnavailable as error:
             self._wait_for_database(error)
+            return
+        except OSError as error:
+            self._take_again(error)
             return
         self._settle(entry)
 
@@ -97,6 +101,8 @@ class Loop:
         self._tick_at = s.clock.monotonic() + s.settings.tick
         if self._retry_pause:
             self._retry_pause = 0.0
+        if self._database_failed:
+            self._database_failed = False
             s.journal.say(Event.DATABASE_BACK)
         for effect in entry.effects:
             effect()
@@ -134,14 +140,24 @@ class Loop:
 
         Raises StoreDamaged where nothing has begun yet: there is nothing to wait for.
         """
-        s = self._s
-        if isinstance(error, StoreDamaged) and not s.ready:
+        if isinstance(error, StoreDamaged) and not self._s.ready:
             raise error
-        s.uncertain = True
+        self._s.uncertain = self._database_failed = True
+        self._pause(Event.DATABASE_UNAVAILABLE, str(error))
+
+    def _take_again(self, error: OSError) -> None:
+        """No descriptor was left to look at a process with, or no memory: nothing of this turn is on disk.
+
+        Whatever it is, it must not end the supervisor, and must not be taken for an answer.
+        """
+        self._pause(Event.TURN_FAILED, str(error))
+
+    def _pause(self, event: Event, why: str) -> None:
+        s = self._s
         self._retry_pause = min(_LONGEST_PAUSE, max(0.1, self._retry_pause * 2))
         self._retry_at = s.clock.monotonic() + self._retry_pause
         waiting = sum(child.end is not None for child in s.children.with_jobs())
-        s.journal.say(Event.DATABASE_UNAVAILABLE, why=str(error), pause=self._retry_pause, waiting=waiting)
+        s.journal.say(event, why=why, pause=self._retry_pause, waiting=waiting)
 
     def _wait(self) -> None:
         sources: list[wakeup.Readable] = [self._signals]

@@ -1,5 +1,6 @@
 """Recovery with a scripted clock and keeper, over a real SQLite file."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor import keeping, liveness
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.lifeline import Lifeline
@@ -52,6 +54,48 @@ def job(it: Scripted, job_id: str = "left") -> Job:
         found = jobs.get(tx, job_id)
     assert found is not None
     return found
+
+
+def test_where_no_descriptor_is_left_to_look_with_nobody_is_taken_for_dead(
+    it: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    leave_a_job(it, owner(it))
+    with monkeypatch.context() as starved:
+        starved.setattr(liveness, "is_alive", refuse)
+        begin(it)
+        it.tick()
+        assert "turn_failed: the host refuses what is needed" in it.log.getvalue()
+        assert not it.keeper.of("sweep")
+        assert not it.s.ready
+    it.tick(6.0)
+    assert [order["owner"] for order in it.keeper.of("sweep")] == ["dead"]
+    assert "database_back" not in it.log.getvalue()
+
+
+def test_where_no_descriptor_is_left_what_a_dead_keeper_left_counts_as_there(
+    it: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[Identity]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    begin(it)
+    it.tick()
+    it.keeper.lost = True
+    it.tick()
+    it.tick()
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
+    it.tick()
+    with monkeypatch.context() as starved:
+        starved.setattr(keeping, "adopted", refuse)
+        it.keeper.said(op="swept", owner="me:1", killed=0)
+        it.tick()
+        assert not it.s.keeping.is_swept(1)
+    it.keeper.said(op="swept", owner="me:1", killed=0)
+    it.tick()
+    assert it.s.keeping.is_swept(1)
 
 
 def test_an_orphan_fails_only_after_nothing_of_its_owner_is_running(it: Scripted) -> None:
