@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test check format bench matrix venv clean
+.PHONY: help demo run test torture check format bench matrix venv clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target does; do printf '%-12s %s\n' "$$target" "$$does"; done
@@ -26,6 +26,9 @@ run: $(VENV)/.installed ## serve in the foreground: supervisor, REST and pages o
 
 test: check ## all checks, then all tests (make test ARGS="-k cancel" for some)
 	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+torture: $(VENV)/.installed-test ## kills and faults at random, judged (ARGS="--seed 7 --actions 10000 --minutes 30")
+	@$(VENV)/bin/python -m tests.torture.run $(ARGS)
 
 check: $(VENV)/.installed-test ## lint, format, types and the direction of imports
 	$(VENV)/bin/ruff check -q .

@@ -16,9 +16,9 @@ from workers.identity import Identity, state_of
 _COOKIE = b"ASYNCWORKER_OWNER="
 
 
-def carriers(owner: str) -> list[Identity]:
+def carriers(*owners: str) -> list[Identity]:
     """Running processes with a supervisor's cookie in their environment: keeper, spares, jobs, leftovers."""
-    wanted = _COOKIE + owner.encode()
+    wanted = tuple(_COOKIE + owner.encode() for owner in owners)
     return [who for pid in _pids() if (who := _who(pid, wanted=_carries(pid, wanted)))]
 
 
@@ -98,12 +98,12 @@ def _who(pid: int, *, wanted: bool) -> Identity | None:
     return Identity.of(pid) if wanted and state_of(pid) not in (None, "Z", "X") else None
 
 
-def _carries(pid: int, cookie: bytes) -> bool:
+def _carries(pid: int, cookies: tuple[bytes, ...]) -> bool:
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
-    return any(entry.startswith(cookie) for entry in environment.split(b"\0"))
+    return any(entry.startswith(cookies) for entry in environment.split(b"\0"))
 
 
 def _work_of(pid: int, state_dir: Path) -> str | None:

@@ -174,12 +174,15 @@ class Service:
         state_dir: Path | None = None,
         database: Path | None = None,
         runs: Path | None = None,
+        code: Iterable[Path] = (PROJECT,),
     ) -> None:
+        """`code`: where handlers lie."""
         self.state_dir = state_dir or folder / "state"
         self.database = database or self.state_dir / "jobs.db"
         self.config = folder / "jobtypes.yaml"
         self.runs = runs or folder / "runs.jsonl"
         """What the jobs write down themselves."""
+        self._code = [str(each) for each in code]
         self._given_database = database
         self._folder = folder
         self.supervisors: list[Serving] = []
@@ -196,7 +199,7 @@ class Service:
             }
             for name, settings in types.items()
         }
-        self.config.write_text(json.dumps({"import_paths": [str(PROJECT)], "job_types": whole}, indent=1))
+        self.config.write_text(json.dumps({"import_paths": self._code, "job_types": whole}, indent=1))
 
     def environment(self, **more: str) -> dict[str, str]:
         ours = {
@@ -217,9 +220,9 @@ class Service:
         """Start a supervisor with other constants: `module:NAME=value` each."""
         return self._start(("-P", str(HERE / "altered.py"), *changes), environment)
 
-    def crash(self, point: str, role: str, **environment: str) -> Serving:
+    def crash(self, point: str, role: str, marker: Path | None = None, **environment: str) -> Serving:
         """Start a supervisor that strikes `role` with SIGKILL when it comes to `point`."""
-        return self._start((*_CRASH, point, role, str(self.struck)), environment)
+        return self._start((*_CRASH, point, role, str(marker or self.struck)), environment)
 
     def _start(self, arguments: Iterable[str], environment: Mapping[str, str]) -> Serving:
         log = self._folder / f"{self.config.parent.name}-{self.state_dir.name}-{len(self.supervisors)}.log"
@@ -326,7 +329,7 @@ class Service:
 
     def alive(self) -> list[Identity]:
         """Every process of a job, spare or keeper of this service, by marks that are not the database's."""
-        found = {who for uuid in self.owners() for who in carriers(uuid)}
+        found = set(carriers(*self.owners()))
         found |= set(workers_of(self.state_dir))
         known = {(who.pid, who.start_ticks) for who in found}
         noted = {Identity(note["pid"], note["ticks"]) for note in self.notes() if runs(note)}

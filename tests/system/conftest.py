@@ -35,7 +35,7 @@ def services(folder: Path, empty_database: Path) -> Iterator[MakeService]:
     """Makes them in this folder; all are ended afterwards."""
     made: list[Service] = []
 
-    def make(at: Path = folder, types: dict[str, Any] | None = None, **places: Path) -> Service:
+    def make(at: Path = folder, types: dict[str, Any] | None = None, **places: Any) -> Service:
         at.mkdir(parents=True, exist_ok=True)
         service = Service(at, TYPES if types is None else types, **places)
         made.append(service)

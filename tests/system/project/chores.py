@@ -117,12 +117,12 @@ def witness(payload: Any, job: JobContext) -> dict[str, Any]:
 def hostile(payload: str, job: JobContext) -> Any:
     """Be what `payload` names."""
     note(job, "start")
-    answer = _DEEDS[payload](job)
+    answer = DEEDS[payload](job)
     note(job, "end")
     return answer
 
 
-def note(job: JobContext, event: str, pid: int | None = None) -> None:
+def note(job: JobContext, event: str, pid: int | None = None, **more: Any) -> None:
     """One line, in one write, at the end of the file: nobody's can be torn or overwritten."""
     who = pid or os.getpid()
     facts = {
@@ -132,6 +132,8 @@ def note(job: JobContext, event: str, pid: int | None = None) -> None:
         "pid": who,
         "ticks": start_ticks(who),
         "at": time.monotonic(),
+        "wall": time.time_ns() // 1_000_000,
+        **more,
     }
     runs = os.open(job.options["runs"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -287,7 +289,7 @@ def _kill_keeper(job: JobContext) -> None:
     time.sleep(60)
 
 
-_DEEDS = {
+DEEDS = {
     "raise": _raise,
     "sys.exit(3)": _exit,
     "os._exit(0)": _quit,

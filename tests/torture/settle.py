@@ -1,0 +1,71 @@
+"""After the torture: everything is let come to its end, and what is left is looked for from outside."""
+
+import contextlib
+import signal
+import sqlite3
+import time
+
+from tests.support.eventually import eventually
+from tests.torture.ground import Ground, types
+from tests.torture.seats import Seats, living, reload
+from workers import subtree
+
+PATIENCE = 180.0
+"""Seconds for everything to end, on however busy a machine."""
+
+
+def settle(ground: Ground, seats: Seats) -> list[str]:
+    """Both seats serve until every job has ended, and then stop. What is alive afterwards."""
+    for service in ground.services:
+        service.configure(types(ground.database))
+        for serving in living(service):
+            serving.signal(signal.SIGCONT)
+            reload(serving)
+        if not living(service):
+            seats.start(service, be_ready=False)
+    _all_ended(ground, seats)
+    left = _stopped(ground, seats)
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: not _alive(ground), 20.0, 0.1)
+    return [*left, *_alive(ground)]
+
+
+def _all_ended(ground: Ground, seats: Seats) -> None:
+    """Or not, after a long time: what then has not is for the checker to say."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and _unended(ground):
+        for service in ground.services:
+            if not living(service):  # one that had been told to stop, or to strike itself
+                seats.start(service, be_ready=True)
+        time.sleep(0.1)
+
+
+def _unended(ground: Ground) -> bool:
+    with contextlib.closing(sqlite3.connect(ground.database, timeout=20)) as database:
+        (number,) = database.execute("SELECT count(*) FROM jobs WHERE completed_at IS NULL").fetchone()
+    return bool(number)
+
+
+def _stopped(ground: Ground, seats: Seats) -> list[str]:
+    late = []
+    for service in ground.services:
+        for serving in living(service):
+            seats.stop(serving)
+    for service in ground.services:
+        for serving in living(service):
+            try:
+                eventually(lambda: serving.process.poll() is not None, 60.0)  # noqa: B023  (asked at once)
+            except AssertionError:
+                late.append(f"supervisor with pid {serving.pid}, a minute after SIGTERM,")
+                seats.kill(serving)
+    return late
+
+
+def _alive(ground: Ground) -> list[str]:
+    """Processes by their environment, their directory and their notes; and what is left of them."""
+    found = [f"process {who.pid}" for service in ground.services for who in service.alive()]
+    for service in ground.services:
+        work = service.state_dir / "work"
+        found += [f"directory {each.name}" for each in work.iterdir()] if work.exists() else []
+        found += [f"control group {each}" for owner in service.owners() for each in subtree.left_of(owner)]
+    return sorted(set(found))
