@@ -5,6 +5,7 @@ from supervisor.errors import StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
 from supervisor.supervision import Entry, Supervision
+from workers import subtree
 
 _KEEPER_SECONDS = 10.0
 _RECORDING_SECONDS = 30.0
@@ -57,6 +58,7 @@ class Stopping:
         ]
         for link in lasting:
             link.kill()
+        subtree.end(s.uuid)  # of a keeper that was killed, where the next had no time to remove it
         if self._recorded and not lasting:
             lifeline.remove(s.here.lifelines, s.uuid)
         s.journal.say(Event.SUPERVISOR_STOPPED)

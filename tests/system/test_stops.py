@@ -13,8 +13,10 @@ import pytest
 from supervisor.lifecycle import JobStatus
 from tests.support.eventually import eventually
 from tests.support.history import check
+from tests.support.keeper import groups_can_be_made
 from tests.support.service import LIMITS, TYPES, Service
 from tests.system.conftest import MakeService
+from workers import subtree
 
 A_LONG_TIME = 60.0
 
@@ -55,6 +57,18 @@ def test_during_a_recovery_the_orphans_are_left_to_the_next_and_none_is_lost(ser
         assert (job.status, job.failure_kind) == (JobStatus.FAILED, "owner_died")
         assert first.uuid in (job.error_message or "")
     check(service, [job.id for job in orphans], LIMITS)
+
+
+@pytest.mark.skipif(not groups_can_be_made(), reason="no control groups can be made here")
+def test_where_the_keeper_has_just_died_its_control_groups_are_removed_all_the_same(service: Service) -> None:
+    serving = service.serve().ready()
+    assert subtree.left_of(serving.uuid)
+    serving.signal(signal.SIGSTOP)  # so that it hears of both at once, and no other keeper is ready in time
+    serving.kill_keeper()
+    serving.signal(signal.SIGTERM)
+    serving.signal(signal.SIGCONT)
+    assert serving.ended() == 0
+    assert subtree.left_of(serving.uuid) == []
 
 
 def test_with_the_database_locked_jobs_end_and_it_is_recorded_once_the_lock_is_gone(service: Service) -> None:
