@@ -143,7 +143,8 @@ def _open(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)
     except OSError as error:
-        if error.errno in (errno.ESRCH, errno.EINVAL):  # gone, or a thread of another process
+        # Gone; or given to a thread of another process, which is EINVAL, and ENOENT in newer kernels.
+        if error.errno in (errno.ESRCH, errno.EINVAL, errno.ENOENT):
             return None
         raise
 

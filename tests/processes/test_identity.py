@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -92,6 +93,22 @@ def test_a_zombie_exists_but_does_not_run() -> None:
     assert list(tree_of(who)) == []
     os.waitpid(pid, 0)
     assert (who.exists(), who.send(signal.SIGKILL)) == (False, False)
+
+
+def test_a_pid_that_was_given_to_a_thread_is_no_process() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        sight = sight_of(thread.native_id)  # procfs shows it to whoever knows the number
+        assert sight is not None
+        assert Identity.of(thread.native_id) is None
+        assert not Identity(thread.native_id, sight.start_ticks).is_running()
+        assert not Identity(thread.native_id, 1).send(signal.SIGKILL)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_process_that_has_lost_its_main_thread_runs() -> None:
