@@ -11,6 +11,7 @@ from cli.live import Screen, bar
 from cli.options import json_option, option, verb
 from cli.output import show, talk
 from cli.wording import size
+from supervisor.errors import BackupRefused
 from supervisor.settings import Locations
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def backup(at: Locations, file: Path, *, force: bool, as_json: bool) -> int:
     """
     from supervisor import representation  # noqa: PLC0415  (JSON and dates, for this verb only)
 
+    if str(file) == "-":
+        raise BackupRefused("a backup is verified before it gets its name: give a file, not standard output")
     screen = Screen()
     with connect(at) as client:
         try:

@@ -105,7 +105,9 @@ class Examination:
         return folder.judge(path, folder.Entry.of(path), folder.Entry.of(folder.nearest(path)))
 
     def _permissions(self) -> Iterator[Finding]:
-        entries = folder.shared(self._at, self._examined.path, self._token_file)
+        # What is no database of ours is nobody's to chmod on our advice.
+        database_file = None if self._examined.state is State.UNUSABLE else self._examined.path
+        entries = folder.shared(self._at, database_file, self._token_file)
         return folder.judge_modes(entries, os.geteuid())
 
     def _token(self) -> Iterator[Finding]:
@@ -134,8 +136,11 @@ class Examination:
             )
 
     def _service(self) -> Iterator[Finding]:
+        if self._content is None and self._examined.state not in (State.MISSING, State.EMPTY):
+            yield service.cannot_be_told()
+            return
         held = self._content.held if self._content else {}
-        return service.judge(self._lives, held, _now(), installed_version())
+        yield from service.judge(self._lives, held, _now(), installed_version())
 
 
 def _guarded(name: str, look: Look) -> Iterator[Finding]:

@@ -69,15 +69,15 @@ def judge(path: Path, entry: Entry | None, way: Entry | None) -> Iterator[Findin
         yield ok("state folder", str(path))
 
 
-def shared(locations: Locations, database: Path, token_file: Path | None) -> Iterator[Entry]:
-    """Everything that must be its owner's alone, as far as it is there."""
+def shared(locations: Locations, database: Path | None, token_file: Path | None) -> Iterator[Entry]:
+    """Everything that must be its owner's alone, as far as it is there. No `database`: it is not ours."""
     state = locations.state_dir
     paths = [
         state,
         locations.logs,
         locations.working_directories,
         *sorted(state.glob("*.sock")),
-        *(database.with_name(database.name + end) for end in _COMPANIONS),
+        *([database.with_name(database.name + end) for end in _COMPANIONS] if database else []),
         *([token_file] if token_file else []),
     ]
     yield from (entry for entry in map(Entry.of, dict.fromkeys(paths)) if entry is not None)
@@ -86,33 +86,30 @@ def shared(locations: Locations, database: Path, token_file: Path | None) -> Ite
 def judge_modes(entries: Iterable[Entry], me: int) -> Iterator[Finding]:
     """`me`: this user. Root may look into everybody's."""
     seen = [*entries]
-    warnings = [each for entry in seen for each in _warnings(entry, me)]
+    warnings = [_exposed(entry) for entry in seen if entry.exposed]
     owners = sorted({entry.owner for entry in seen})
     if len(owners) > 1:
+        whose = f"files belong to several users: {', '.join(map(str, owners))}"
         warnings.append(
             warning(
                 "permissions",
-                f"files belong to several users: {', '.join(map(str, owners))}",
-                "Somebody ran a command as another user: chown all of them to the service's user.",
+                whose,
+                "Somebody ran a command as another user: chown all to the service's user.",
             )
         )
+    elif me not in (0, *owners) and seen:
+        whose = f"{len(seen)} files and folders belong to user {owners[0]}, and this is user {me}"
+        warnings.append(warning("permissions", whose, "Run this, and all clients, as the service's user."))
     yield from warnings
     if not warnings:
         number = f"{len(seen)} files and folders, for their owner alone"
         yield ok("permissions", number if seen else "nothing is there yet")
 
 
-def _warnings(entry: Entry, me: int) -> Iterator[Finding]:
-    if entry.exposed:
-        mode = "700" if stat.S_ISDIR(entry.mode) else "600"
-        yield warning(
-            "permissions",
-            f"{entry.path} has mode {stat.S_IMODE(entry.mode):04o}: others on this machine can use it",
-            f"chmod {mode} {entry.path}",
-        )
-    if me not in (0, entry.owner):
-        yield warning(
-            "permissions",
-            f"{entry.path} belongs to user {entry.owner}, and this is user {me}",
-            "Use one user for service and clients: chown it, or run this as that user.",
-        )
+def _exposed(entry: Entry) -> Finding:
+    mode = "700" if stat.S_ISDIR(entry.mode) else "600"
+    return warning(
+        "permissions",
+        f"{entry.path} has mode {stat.S_IMODE(entry.mode):04o}: others on this machine can use it",
+        f"chmod {mode} {entry.path}",
+    )

@@ -35,6 +35,14 @@ def lives(content: Content, database: Path) -> list[Life]:
     ]
 
 
+def cannot_be_told() -> Finding:
+    return warning(
+        "service",
+        "whether one runs cannot be told, because it is the database that tells",
+        "See what is said of the database; look with: ps, or systemctl status.",
+    )
+
+
 def judge(found: list[Life], held: Mapping[str, int], now: int, version: str) -> Iterator[Finding]:
     """`held`: jobs InProgress by owner. `version`: of this installation."""
     living = [life for life in found if life.alive]

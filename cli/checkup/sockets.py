@@ -85,7 +85,7 @@ def judge_wake(rung: dict[str, Ear], *, served: bool) -> Iterator[Finding]:
             "Look in its log for wake_socket_unavailable. Its state folder may be another than this.",
         )
     elif not served:
-        yield ok("wake-up", "nobody listens, as no service is running")
+        yield ok("wake-up", "nobody listens, and no service is known to run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +131,4 @@ def judge_api(api: Api, *, served: bool) -> Iterator[Finding]:
             "Jobs are not affected, clients use the database. Look in its log for http_ended.",
         )
     else:
-        yield ok("api.sock", "REST does not answer, as no service is running")
+        yield ok("api.sock", "REST does not answer, and no service is known to run")

@@ -69,8 +69,12 @@ class Examined:
 def examine(database: str) -> Examined:
     """Raises StoreUnavailable for what cannot be a database's name."""
     path = dbfile.path_of(database)
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
         return Examined(path, State.MISSING)
+    except OSError as error:
+        return Examined(path, State.UNUSABLE, f"the database {path} cannot be seen: {error.strerror}")
     before, examined = _traces(path), _examined(path)
     for _ in range(_AGAIN):
         # Where nobody had it open, nothing was locked: who came meanwhile may have written below our eyes.

@@ -68,6 +68,7 @@ def test_what_cannot_be_is_one_sentence_with_its_exit_code(
         f"Error: {copy} exists; name another file, or replace it with --force\n",
     )
     assert asyncworker("backup").code == 2
+    assert "not standard output" in asyncworker("backup", "-").err
 
 
 def test_on_a_terminal_there_is_a_bar_and_then_the_sentence(

@@ -110,12 +110,15 @@ def test_a_database_that_cannot_be_used_ends_with_4_and_stays_as_it_is(
     asyncworker("submit", "EmailJob")
     path = installation.state_dir / "jobs.db"
     spoil(path)
+    path.chmod(0o644)
     before, there = path.read_bytes(), sorted(os.listdir(path.parent))
     installation.config.write_text("nonsense: true\n")
     answer = asyncworker("doctor", "--json")
     assert (answer.code, found(answer)[check]) == (4, "failure")
     assert found(answer)["job types"] == "failure"
     assert (path.read_bytes(), sorted(os.listdir(path.parent))) == (before, there)
+    assert ("cannot be told" in answer.out) == (check == "database")
+    assert (f"chmod 600 {path}" in answer.out) == (spoil is not no_database)
 
 
 def test_a_database_that_is_none_by_its_name_is_a_finding_like_others(asyncworker: Command) -> None:

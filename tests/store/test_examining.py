@@ -151,6 +151,13 @@ def test_one_that_somebody_has_to_himself_is_told(whole: Path, monkeypatch: pyte
         assert examine(str(whole)).state is State.LOCKED
 
 
+def test_what_cannot_even_be_seen_is_not_taken_for_missing(tmp_path: Path) -> None:
+    assert examine(str(tmp_path / "none" / "jobs.db")).state is State.MISSING
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    seen = examine(str(tmp_path / "loop" / "jobs.db"))
+    assert (seen.state, "cannot be seen" in seen.problem) == (State.UNUSABLE, True)
+
+
 def test_what_cannot_be_a_databases_name_is_refused() -> None:
     with pytest.raises(StoreUnavailable, match="only SQLite"):
         examine("postgresql://localhost/x")

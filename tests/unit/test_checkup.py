@@ -143,7 +143,7 @@ def test_what_others_can_use_is_named(tmp_path: Path) -> None:
 
 def test_files_of_another_user_are_told_to_everybody_but_root(tmp_path: Path) -> None:
     entry = folder.Entry(tmp_path, 0o40700, 7, usable=False)
-    assert levels(folder.judge_modes([entry], me=8)) == [("permissions", WARNING)]
+    assert levels(folder.judge_modes([entry, entry], me=8)) == [("permissions", WARNING)]
     assert levels(folder.judge_modes([entry], me=0)) == [("permissions", OK)]
     assert levels(folder.judge_modes([], me=0)) == [("permissions", OK)]
 
