@@ -18,11 +18,10 @@ def claim(s: Supervision, entry: Entry) -> None:
     What is in use is counted in the same transaction, so no two supervisors give one slot away. The
     job goes through the gate only after the commit: before that no line of its code can run.
     """
-    s.due_at = float("inf")
     if not s.ready or s.draining:
+        s.due_at = float("inf")
         return
-    jobs.in_their_turn(entry.tx, now=s.clock.now())
-    s.due_at = _in_our_time(s, jobs.next_turn(entry.tx))
+    _let_in(s, entry)
     limits = {name: job_type.max_concurrency for name, job_type in s.job_types.types.items()}
     free = slots.free(limits, jobs.in_progress_per_type(entry.tx))
     idle = s.children.idle()
@@ -32,6 +31,15 @@ def claim(s: Supervision, entry: Entry) -> None:
     for job, child in zip(slots.line_up(eligible, len(idle)), idle, strict=False):
         _claim_one(s, entry, job, child)
     s.wanted = max(0, len(eligible) - len(idle))
+
+
+def _let_in(s: Supervision, entry: Entry) -> None:
+    """Those whose time has come. Looked for when it has, and now and then: others may have them wait, too."""
+    now = s.clock.monotonic()
+    if now >= min(s.due_at, s.due_known_until):
+        jobs.in_their_turn(entry.tx, now=s.clock.now())
+        s.due_at = _in_our_time(s, jobs.next_turn(entry.tx))
+        s.due_known_until = now + s.settings.tick
 
 
 def _in_our_time(s: Supervision, moment: int | None) -> float:

@@ -30,6 +30,7 @@ def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome, job_type: JobT
         run_at = now + round(again.pause * 1000) if again.pause else None
         attempt |= {"run_at": run_at, "crashed": again.crashed, "counted": again.counted}
         status = jobs.try_again(entry.tx, **attempt, outcome=outcome)
+        s.due_known_until = 0.0
     because = f" ({outcome.failure_kind}: {outcome.error_message})" if outcome.failure_kind else ""
     if status is None:
         _say(s, entry, job, Event.JOB_LOST_RACE)

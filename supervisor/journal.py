@@ -121,7 +121,8 @@ class Journal:
         else:
             line = f"{at} {level:<7} {name}: {_one_line(message)}"
         try:
-            print(line, file=self._stream, flush=True)
+            self._stream.write(line + "\n")  # at once: in two pieces, others' lines could come between
+            self._stream.flush()
         except OSError:
             # A full disk or a closed terminal takes our log; it must not take the jobs.
             return

@@ -47,6 +47,8 @@ class Supervision:
     """From 0 to 1, for jitter."""
     due_at: float = float("inf")
     """Monotonic time at which the next Pending job that waits for its time may be claimed."""
+    due_known_until: float = 0.0
+    """Monotonic time at which that is to be looked up again."""
     wanted: int = 0
     """Jobs that had a slot at the last claim and no child to run in."""
     uncertain: bool = True

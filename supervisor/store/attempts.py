@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from supervisor.outcome import Outcome
 from supervisor.store.engine import Transaction
+from supervisor.store.prepared import Prepared
 from supervisor.store.records import Attempt, ProcessIdentity
 from supervisor.store.schema import attempts, jobs
 
@@ -34,8 +35,11 @@ _CHILDREN_OF = (
     .where(attempts.c.owner == bindparam("by"), attempts.c.ended_at.is_(None))
     .order_by(attempts.c.job_seq)
 )
-_OPEN = insert(attempts).values(job_seq=_SEQ)
-_CLOSE = (
+_OPEN = Prepared(
+    insert(attempts).values(job_seq=_SEQ).inline(),  # what number it got, nobody asks
+    ("number", "owner", *(column.name for column in _CHILD), "started_at"),
+)
+_CLOSE = Prepared(
     update(attempts)
     .where(
         attempts.c.job_seq == _SEQ,
@@ -89,7 +93,7 @@ def open_(tx: Transaction, *, job_id: str, number: int, owner: str, child: Proce
         "pidfd_inode": child.pidfd_inode,
         "started_at": now,
     }
-    tx.execute(_OPEN, values)
+    _OPEN.run(tx, values)
 
 
 def close_(tx: Transaction, *, job_id: str, number: int, outcome: Outcome, now: int) -> None:
@@ -112,7 +116,7 @@ def close_(tx: Transaction, *, job_id: str, number: int, outcome: Outcome, now: 
         "new_peak_bytes": None if usage is None else usage.peak_bytes,
         "new_isolation": outcome.isolation,
     }
-    tx.execute(_CLOSE, values)
+    _CLOSE.run(tx, values)
 
 
 def note_termination(tx: Transaction, *, job_id: str, number: int, termination: dict[str, Any]) -> None:

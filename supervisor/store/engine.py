@@ -99,7 +99,7 @@ class Store:
         Raises StoreLocked where another process writes: at once where not `patient`.
         """
         with translated(self.path), self._connection() as connection, connection.begin():
-            raw = _raw(connection)
+            raw = raw_of(connection)
             raw.execute("PRAGMA query_only=OFF")
             with nullcontext() if patient else _impatient(raw):
                 raw.execute("BEGIN IMMEDIATE")
@@ -113,7 +113,7 @@ class Store:
     def read(self) -> Iterator[Transaction]:
         """One snapshot, whatever is committed meanwhile."""
         with translated(self.path, reading=True), self._connection() as connection, connection.begin():
-            raw = _raw(connection)
+            raw = raw_of(connection)
             raw.execute("PRAGMA query_only=ON")
             raw.execute("BEGIN DEFERRED")
             yield connection
@@ -124,7 +124,7 @@ class Store:
         if not self.supervisor:
             raise RuntimeError("only a supervisor's store keeps a connection to compare with")
         with translated(self.path):
-            (version,) = _raw(self._kept_open()).execute("PRAGMA data_version").fetchone()
+            (version,) = raw_of(self._kept_open()).execute("PRAGMA data_version").fetchone()
         return (self._lives << 32) + int(version)
 
     def file_is_ours(self) -> bool:
@@ -140,7 +140,7 @@ class Store:
             self._checkpointer = locks.try_hold(locks.beside(self.path, "-checkpointer"))
         if self._checkpointer is not None and self._kept is not None:
             with translated(self.path):
-                _raw(self._kept).execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+                raw_of(self._kept).execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         return self._checkpointer is not None
 
     def empty_log(self) -> None:
@@ -151,7 +151,7 @@ class Store:
         if self._checkpointer is None or self._kept is None:
             return
         with translated(self.path):
-            raw = _raw(self._kept)
+            raw = raw_of(self._kept)
             with _impatient(raw):
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
@@ -307,5 +307,6 @@ def _impatient(raw: sqlite3.Connection) -> Iterator[None]:
         raw.execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
-def _raw(connection: Connection) -> sqlite3.Connection:
+def raw_of(connection: Connection) -> sqlite3.Connection:
+    """The connection of the driver below."""
     return cast(sqlite3.Connection, connection.connection.dbapi_connection)

@@ -11,6 +11,7 @@ from sqlalchemy import Select, bindparam, select
 from supervisor.errors import AmbiguousJob, UnknownJob
 from supervisor.lifecycle import JobStatus
 from supervisor.store.engine import Transaction
+from supervisor.store.prepared import Prepared
 from supervisor.store.records import Job
 from supervisor.store.schema import jobs
 from supervisor.store.transitions import (
@@ -80,17 +81,19 @@ _BEGINNING = (
     .order_by(jobs.c.id)
     .limit(2)
 )
-_ELIGIBLE = (
+_ELIGIBLE = Prepared(
     select(*_COLUMNS)
     .where(_PENDING, jobs.c.run_at.is_(None), jobs.c.type == bindparam("of_type"))
     .order_by(jobs.c.priority.desc(), jobs.c.seq)
     .limit(bindparam("at_most"))
 )
 _COUNTS = select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
-_IN_PROGRESS_PER_TYPE = select(jobs.c.type, sa.func.count()).where(_IN_PROGRESS).group_by(jobs.c.type)
+_IN_PROGRESS_PER_TYPE = Prepared(
+    select(jobs.c.type, sa.func.count()).where(_IN_PROGRESS).group_by(jobs.c.type)
+)
 _PENDING_PER_TYPE = select(jobs.c.type, sa.func.count()).where(_PENDING).group_by(jobs.c.type)
 _HELD_BY = select(*_COLUMNS).where(*_HELD).order_by(jobs.c.seq)
-_CANCEL_REQUESTS = select(jobs.c.id).where(*_HELD, jobs.c.cancel_requested_at.is_not(None))
+_CANCEL_REQUESTS = Prepared(select(jobs.c.id).where(*_HELD, jobs.c.cancel_requested_at.is_not(None)))
 _OWNERS = select(jobs.c.owner).where(_IN_PROGRESS).distinct()
 
 
@@ -173,7 +176,7 @@ def counts(tx: Transaction) -> dict[JobStatus, int]:
 
 
 def in_progress_per_type(tx: Transaction) -> dict[str, int]:
-    return _pairs(tx, _IN_PROGRESS_PER_TYPE)
+    return dict(row[:2] for row in _IN_PROGRESS_PER_TYPE.rows(tx, {}))
 
 
 def pending_per_type(tx: Transaction) -> dict[str, int]:
@@ -182,8 +185,7 @@ def pending_per_type(tx: Transaction) -> dict[str, int]:
 
 def eligible(tx: Transaction, *, type: str, limit: int) -> list[Job]:
     """Pending, their time come, in the order to claim them. With a cancel request they would be Cancelled."""
-    rows = tx.execute(_ELIGIBLE, {"of_type": type, "at_most": limit})
-    return [Job(*row) for row in rows]
+    return [Job(*row) for row in _ELIGIBLE.rows(tx, {"of_type": type, "at_most": limit})]
 
 
 def held_by(tx: Transaction, *, owner: str) -> list[Job]:
@@ -193,7 +195,7 @@ def held_by(tx: Transaction, *, owner: str) -> list[Job]:
 
 def cancel_requests(tx: Transaction, *, owner: str) -> list[str]:
     """Of what this owner has in progress, what somebody asked to end."""
-    return list(tx.scalars(_CANCEL_REQUESTS, {"by": owner}))
+    return [job_id for (job_id,) in _CANCEL_REQUESTS.rows(tx, {"by": owner})]
 
 
 def owners_in_progress(tx: Transaction) -> set[str]:

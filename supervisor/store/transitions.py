@@ -2,15 +2,16 @@
 """The edges of a job's life, each one conditional UPDATE that says whether it won."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Update, bindparam, func, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
 
 from supervisor.errors import UnknownJob
 from supervisor.lifecycle import JobStatus
 from supervisor.outcome import Outcome
 from supervisor.store import attempts
 from supervisor.store.engine import Transaction
+from supervisor.store.prepared import Prepared
 from supervisor.store.records import CancelAnswer, ProcessIdentity
 from supervisor.store.schema import jobs
 
@@ -33,8 +34,12 @@ _NOTHING_RUNS: dict[str, Any] = dict.fromkeys(
 )
 
 
-def _to(status: JobStatus, *conditions: ColumnElement[bool], **values: Any) -> Update:
-    return update(jobs).where(*conditions).values(status=literal_column(f"'{status}'"), **values)
+def _to(status: JobStatus, *conditions: ColumnElement[bool], **values: Any) -> Prepared:
+    return _change(*conditions, status=literal_column(f"'{status}'"), **values)
+
+
+def _change(*conditions: ColumnElement[bool], **values: Any) -> Prepared:
+    return Prepared(update(jobs).where(*conditions).values(**values))
 
 
 _CLAIM = _to(
@@ -50,19 +55,16 @@ _CLAIM = _to(
     exit_code=None,
     signal=None,
 )
-_FINISH = (
-    update(jobs)
-    .where(*_RUNNING)
-    .values(
-        status=bindparam("new_status"),
-        completed_at=bindparam("at"),
-        result=bindparam("new_result"),
-        error_message=bindparam("new_error_message"),
-        failure_kind=bindparam("new_failure_kind"),
-        exit_code=bindparam("new_exit_code"),
-        signal=bindparam("new_signal"),
-        crashes=jobs.c.crashes + bindparam("crashed"),
-    )
+_FINISH = _change(
+    *_RUNNING,
+    status=bindparam("new_status"),
+    completed_at=bindparam("at"),
+    result=bindparam("new_result"),
+    error_message=bindparam("new_error_message"),
+    failure_kind=bindparam("new_failure_kind"),
+    exit_code=bindparam("new_exit_code"),
+    signal=bindparam("new_signal"),
+    crashes=jobs.c.crashes + bindparam("crashed"),
 )
 _GIVE_BACK = _to(
     JobStatus.PENDING,
@@ -93,33 +95,27 @@ _CANCEL_PENDING = _to(
     cancel_requested_at=bindparam("at"),
     completed_at=bindparam("at"),
 )
-_RETRY = (
-    update(jobs)
-    .where(_THE_JOB, jobs.c.completed_at.is_not(None))
-    .values(
-        **_NOTHING_RUNS,
-        status=literal_column(f"'{JobStatus.PENDING}'"),
-        max_attempts=func.max(jobs.c.max_attempts, jobs.c.attempt + 1),
-        crashes=0,
-        completed_at=None,
-        cancel_requested_at=None,
-        result=None,
-        failure_kind=None,
-    )
+_RETRY = _to(
+    JobStatus.PENDING,
+    _THE_JOB,
+    jobs.c.completed_at.is_not(None),
+    **_NOTHING_RUNS,
+    max_attempts=func.max(jobs.c.max_attempts, jobs.c.attempt + 1),
+    crashes=0,
+    completed_at=None,
+    cancel_requested_at=None,
+    result=None,
+    failure_kind=None,
 )
-_IN_THEIR_TURN = (
-    update(jobs).where(having(JobStatus.PENDING), jobs.c.run_at <= bindparam("now")).values(run_at=None)
+_IN_THEIR_TURN = _change(having(JobStatus.PENDING), jobs.c.run_at <= bindparam("now"), run_at=None)
+_NEXT_TURN = Prepared(
+    select(func.min(jobs.c.run_at)).where(having(JobStatus.PENDING), jobs.c.run_at.is_not(None))
 )
-_NEXT_TURN = select(func.min(jobs.c.run_at)).where(having(JobStatus.PENDING), jobs.c.run_at.is_not(None))
-_ASK_RUNNING = (
-    update(jobs)
-    .where(_THE_JOB, having(JobStatus.IN_PROGRESS), _NOT_ASKED)
-    .values(cancel_requested_at=bindparam("at"))
+_ASK_RUNNING = _change(
+    _THE_JOB, having(JobStatus.IN_PROGRESS), _NOT_ASKED, cancel_requested_at=bindparam("at")
 )
-_RECORD_PROGRESS = (
-    update(jobs)
-    .where(*_RUNNING)
-    .values(progress_fraction=bindparam("new_fraction"), progress_message=bindparam("new_message"))
+_RECORD_PROGRESS = _change(
+    *_RUNNING, progress_fraction=bindparam("new_fraction"), progress_message=bindparam("new_message")
 )
 _STATUS = select(jobs.c.status).where(_THE_JOB)
 
@@ -223,13 +219,13 @@ def retry(tx: Transaction, *, id: str) -> bool:
 
 def in_their_turn(tx: Transaction, *, now: int) -> int:
     """Those that waited for a time which has come may be claimed: how many."""
-    return tx.execute(_IN_THEIR_TURN, {"now": now}).rowcount
+    return _IN_THEIR_TURN.run(tx, {"now": now}).rowcount
 
 
 def next_turn(tx: Transaction) -> int | None:
     """When the time of the next one comes."""
-    at: int | None = tx.scalar(_NEXT_TURN)
-    return at
+    ((at,),) = _NEXT_TURN.rows(tx, {})
+    return cast(int | None, at)
 
 
 def request_cancel(tx: Transaction, *, id: str, now: int) -> CancelAnswer:
@@ -260,5 +256,5 @@ def record_progress(
     return _won(tx, _RECORD_PROGRESS, values)
 
 
-def _won(tx: Transaction, statement: Update, values: dict[str, Any]) -> bool:
-    return tx.execute(statement, values).rowcount == 1
+def _won(tx: Transaction, statement: Prepared, values: dict[str, Any]) -> bool:
+    return statement.run(tx, values).rowcount == 1

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import event, text
@@ -16,9 +17,11 @@ from supervisor.store import (
     attempts,
     derived,  # noqa: F401  its tables join the metadata
     jobs,
+    prepared,
     pruning,
     supervisors,
 )
+from supervisor.store.engine import raw_of
 from supervisor.store.schema import metadata
 from tests.support.builders import NOW, an_identity
 from tests.support.store import OWNER, start, submit
@@ -131,9 +134,20 @@ def heard(store: Store) -> Iterator[list[tuple[str, Any]]]:
     def hear(_c: object, _k: object, statement: str, parameters: Any, *_: object) -> None:
         statements.append((statement, parameters))
 
+    class Heard:
+        """The driver's connection, for statements that are handed to it as they stand."""
+
+        def __init__(self, tx: Transaction) -> None:
+            self._raw = raw_of(tx)
+
+        def execute(self, statement: str, parameters: Any) -> Any:
+            statements.append((statement, parameters))
+            return self._raw.execute(statement, parameters)
+
     event.listen(store._engine, "before_cursor_execute", hear)
     try:
-        yield statements
+        with patch.object(prepared, "raw_of", Heard):
+            yield statements
     finally:
         event.remove(store._engine, "before_cursor_execute", hear)
 
