@@ -6,20 +6,19 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import workers
-from workers import command, containment, names, output, report, sandbox, stacks
+from workers import command, containment, handlers, names, output, report, sandbox, stacks
 from workers.assignment import Assignment
 from workers.context import JobCancelled, JobContext
 from workers.frames import BrokenStream, Decoder, Frame
+from workers.handlers import Handler
 from workers.interrupt import Interrupt
 from workers.limits import limit_this_process
 from workers.report import Reporter
 from workers.sandbox import Place
-from workers.target import resolve
 
 
 def live(gate: int, report_fd: int, keeper: int) -> None:
@@ -68,9 +67,9 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
     The one place that catches everything: the job's code is behind it.
     """
     try:
-        output.redirect(Path(job.log))
+        output.redirect(job.log)
         containment.surround(job.environment, job.nice)
-        containment.enter(Path(job.directory), private=job.private_directory)
+        containment.enter(job.directory, private=job.private_directory)
         alone = sandbox.confine(job.confinement, Place.of(job), keeper, reporter)
         if job.confinement.asks_for_sandbox:
             reporter.tell("alone" if alone else "together")
@@ -82,7 +81,7 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
         if stacks.arm(job.timeout, job.grace):
             reporter.tell("watched")
         names.hide_main()
-        handler = resolve(job.handler or "", job.import_paths)
+        handler = handlers.find(job.handler or "", job.import_paths)
     except JobCancelled as request:
         return report.raised(request)
     except BaseException as error:  # noqa: BLE001
@@ -96,7 +95,7 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
         return report.raised(error)
 
 
-def _call(handler: Callable[..., Any], job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Any:
+def _call(handler: Handler, job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Any:
     payload = json.loads(job.payload)
     context = JobContext(
         id=job.job_id,
@@ -107,29 +106,11 @@ def _call(handler: Callable[..., Any], job: Assignment, reporter: Reporter, inte
         directory=Path(job.directory),
         report_progress=reporter.progress,
     )
-    arguments, keywords = _arguments(handler, payload, context)
-    value = handler(*arguments, **keywords)
+    value = handler.call(payload, context)
     if inspect.iscoroutine(value):
         value = _coroutine_runner().run(value, interrupt)
     interrupt.disarm()
     return value
-
-
-def _arguments(
-    handler: Callable[..., Any], payload: Any, context: JobContext
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """`def f(payload)`, `def f(payload, job)`, `def f(payload, *, job)`: what its signature has room for."""
-    try:
-        parameters = list(inspect.signature(handler).parameters.values())
-    except (TypeError, ValueError):  # a builtin without a signature takes what it is given first
-        return (payload,), {}
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if any(p.name == "job" and p.kind is p.KEYWORD_ONLY for p in parameters):
-        return (payload,), {"job": context}
-    needed = [p for p in positional if p.default is p.empty]
-    if len(needed) >= 2 or any(p.name == "job" for p in positional[1:]):
-        return (payload, context), {}
-    return (payload,), {}
 
 
 def _coroutine_runner() -> Any:

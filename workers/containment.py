@@ -2,14 +2,16 @@
 
 import os
 import resource
-import shutil
 import signal
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
-from workers import guard, kernel
+from workers import broom, guard, kernel
 
+KEEPER_IGNORES = tuple(
+    getattr(signal, f"SIG{name}") for name in "TERM INT HUP QUIT USR1 USR2 ALRM VTALRM PROF".split()
+)
+"""And blocks: what it does not act on. Of all others the default is in force, but for the next."""
 PYTHON_IGNORES = (signal.SIGPIPE, signal.SIGXFSZ)
 """In Python code these are exceptions where they happen; a command gets the kernel's default back."""
 
@@ -35,35 +37,46 @@ def reset_signals() -> None:
 
     Unblocked last: a SIGTERM that came since the fork is pending, and ends us by default.
     """
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
-    for number in PYTHON_IGNORES:
-        signal.signal(number, signal.SIG_IGN)
+    for number in KEEPER_IGNORES:
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def surround(environment: Mapping[str, str], nice: int) -> None:
-    """The environment and the priority of the job. Raises OSError where the kernel refuses the priority."""
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
+    """The environment and the priority of the job. Raises OSError where the kernel refuses the priority.
+
+    Most of it is the keeper's own already.
+    """
+    zone = os.environ.get("TZ")
+    for name in [name for name in os.environ if name not in environment]:
+        del os.environ[name]
+    os.environ.update({name: text for name, text in environment.items() if os.environ.get(name) != text})
+    if environment.get("TZ") != zone:
+        time.tzset()
     if nice:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
-def enter(directory: Path, *, private: bool) -> None:
+def enter(directory: str, *, private: bool) -> None:
     """Change into the working directory; a private one is made first, empty, for this user alone."""
     if private:
-        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            directory.mkdir(mode=0o700)
+            make_folder(directory)
         except FileExistsError:  # of an attempt with our number, before a backup was restored
-            shutil.rmtree(directory)
-            directory.mkdir(mode=0o700)
+            broom.remove(directory)
+            os.mkdir(directory, 0o700)
     os.chdir(directory)
+
+
+def make_folder(path: str) -> None:
+    """For this user alone, with those above it that are missing. Raises FileExistsError where it is there."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        os.mkdir(path, 0o700)
 
 
 def close_all_but(keep: tuple[int, ...]) -> None:

@@ -30,7 +30,7 @@ def encode(frame: Frame) -> bytes:
 
     Raises ValueError where it is larger than LARGEST.
     """
-    body = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode()
+    body = _ENCODER.encode(frame).encode()
     if len(body) > LARGEST:
         raise ValueError(f"a frame of {len(body)} bytes is over the limit of {LARGEST}")
     return len(body).to_bytes(LENGTH, "big") + body
@@ -73,7 +73,7 @@ def _parse(body: bytes) -> Frame:
     if _GROWS in body:
         raise BrokenStream("a frame has U+007F unescaped")
     try:
-        frame = json.loads(body.decode("ascii"), parse_constant=_refuse, parse_float=_finite)
+        frame = _DECODER.decode(body.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise BrokenStream("a frame is not JSON") from error
     if not isinstance(frame, dict):
@@ -90,3 +90,8 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):  # 1e999
         raise ValueError(f"{digits} is too large")
     return number
+
+
+# Made once: json.dumps and json.loads make one for each call that asks for anything special.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

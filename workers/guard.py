@@ -1,14 +1,13 @@
 """What the service does for its own safety: it cannot be looked into, and memory is taken from jobs first."""
 
 import contextlib
-from pathlib import Path
 
-from workers import kernel
+from workers import files, kernel
 
 JOBS_GO_FIRST = 500
 """Of -1000 to 1000: thousandths of all memory, added to what a process uses (proc(5))."""
 _SERVICE_GOES_LAST = -500
-_SCORE = Path("/proc/self/oom_score_adj")
+_SCORE = "/proc/self/oom_score_adj"
 
 
 def guard_the_service() -> None:
@@ -31,8 +30,8 @@ def offer_to_the_kernel() -> None:
 
 
 def _score() -> int:
-    return int(_SCORE.read_text())
+    return int(files.read(_SCORE))
 
 
 def _adjust(score: int) -> None:
-    _SCORE.write_text(str(score))
+    files.write(_SCORE, str(score))

@@ -66,6 +66,9 @@ class Holding:
 
     def end_leftovers(self) -> None:
         """After its end: kill what is left in its group, and look whether anything is."""
+        if not self.pids():  # as it should be
+            self.left = set()
+            return
         rest = Sweep(self._members, None if self._group is None else self._group.kill)
         rest.step()
         self.leftovers |= rest.killed - self.sweep.killed
@@ -73,6 +76,11 @@ class Holding:
 
     def consumption(self) -> Consumption:
         return _NOTHING_COUNTED if self._group is None else self._group.consumption()
+
+    @property
+    def counts_oom_kills(self) -> bool:
+        """Whether its consumption tells what of it the kernel ended for lack of memory."""
+        return self._group is not None and self._group.counts_oom_kills
 
     def remove(self) -> bool:
         """The group, once nothing is in it: False while something is."""

@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from workers import files
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -109,7 +111,7 @@ class Sight(NamedTuple):
 def sight_of(pid: int) -> Sight | None:
     """None when there is no such process. Raises OSError where it cannot be looked at (EMFILE)."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = files.read(f"/proc/{pid}/stat")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is the name in brackets, which may hold spaces and brackets itself.

@@ -20,6 +20,7 @@ from typing import Any
 from workers import kernel, unheard
 from workers.broom import Broom
 from workers.channel import Channel
+from workers.containment import KEEPER_IGNORES, PYTHON_IGNORES
 from workers.frames import Frame
 from workers.guard import guard_the_service
 from workers.holding import Holding
@@ -286,19 +287,16 @@ class Keeper:
                     self._selector.unregister(kept.launched.gate)
 
 
-_NOT_OURS = [getattr(signal, f"SIG{name}") for name in "TERM INT HUP QUIT USR1 USR2 ALRM VTALRM PROF".split()]
-
-
 def _take_signals() -> None:
     """A Ctrl-C or a stop of the whole group is the supervisor's to act on; we go when it goes.
 
     Blocked too, for the children: between its fork and its first own instructions a child would
     ignore a SIGTERM as we do. Blocked, it waits until the child is ready to be ended by it.
     """
-    for number in (*_NOT_OURS, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, _NOT_OURS)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        ignored = number in (*KEEPER_IGNORES, *PYTHON_IGNORES)
+        signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, KEEPER_IGNORES)
     signal.set_wakeup_fd(-1)
 
 

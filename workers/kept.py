@@ -97,7 +97,8 @@ class Kept:
         self.assigned = True
         self.grace = grace
         self.directory = directory
-        self._oom_kills_before = self._oom_kills = oom_kills()
+        if not self.holding.counts_oom_kills:
+            self._oom_kills_before = self._oom_kills = oom_kills()
         if job["handler"] is not None:
             self._timeout = job["timeout"]
             self._stacks = Stacks(self.identity, job["log"])
@@ -140,7 +141,7 @@ class Kept:
             return False
         self.reaped_at = now
         self.usage.add(self.reaped.usage)
-        if self.assigned:
+        if self.assigned and not self.holding.counts_oom_kills:
             self._oom_kills = oom_kills()
         # What it had said when it ended, and no more: what it left behind may hold the pipe and write on.
         for data in waiting_in(self.launched.report, _CHUNK):

@@ -8,6 +8,7 @@ import multiprocessing.process
 import os
 import resource
 import signal
+import sys
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -40,9 +41,14 @@ class ReapingPopen(multiprocessing.popen_fork.Popen):
     def _launch(self, process_obj: Any) -> None:
         self.finalizer = None
         self.sentinel = process_obj.gate
-        self.pid = os.fork()
-        if self.pid == 0:
-            _be(process_obj)
+        # Where there is none, multiprocessing makes none either; the child opens its own, over 0.
+        stdin, sys.stdin = sys.stdin, cast(Any, None)
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                _be(process_obj)
+        finally:
+            sys.stdin = stdin
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         if self.reaped is None:

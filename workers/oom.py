@@ -1,6 +1,6 @@
 """The kernel's count of processes that its out-of-memory killer has ended, on the whole host."""
 
-from pathlib import Path
+from workers import files
 
 
 def oom_kills() -> int:
@@ -9,7 +9,7 @@ def oom_kills() -> int:
     A process killed at its cgroup's limit counts as well. The counter goes up before the SIGKILL goes out.
     """
     try:
-        text = Path("/proc/vmstat").read_text()
+        text = files.read("/proc/vmstat")
     except OSError:
         return 0
     counts = (line.split() for line in text.splitlines() if line.startswith("oom_kill "))

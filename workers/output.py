@@ -1,19 +1,22 @@
 """The standard streams: what a job prints goes into its attempt's log file, from the first byte."""
 
+import contextlib
 import faulthandler
 import os
 import sys
-from pathlib import Path
 from typing import Literal, TextIO
 
+from workers.containment import make_folder
 
-def redirect(log: Path) -> None:
+
+def redirect(log: str) -> None:
     """Point descriptors 1 and 2, and Python's streams over them, at the log; 0 is /dev/null.
 
     Appending, so that both streams keep the order of time; line by line, so that what was printed
     before a SIGKILL is there. Raises OSError where the log cannot be opened.
     """
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # an earlier attempt has made it
+        make_folder(os.path.dirname(log))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(log, flags, 0o600)
     os.dup2(fd, 1)

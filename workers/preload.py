@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from workers import containment, names
-from workers.target import TargetError, resolve
+from workers import containment, handlers, names
+from workers.target import TargetError
 from workers.trees import children_of
 
 TRIAL_SECONDS = 10.0
@@ -43,7 +43,7 @@ def preload(
 def _import_here(target: str, import_paths: Sequence[str]) -> str | None:
     here, me = os.getcwd(), os.getpid()
     try:
-        resolve(target, import_paths)
+        handlers.keep(target, import_paths)
     except TargetError as error:
         return str(error)
     except BaseException as error:  # noqa: BLE001  (it passed its trial, and is still the user's code)
@@ -82,7 +82,7 @@ def _trial(target: str, import_paths: Sequence[str], write: int, keeper: int) ->
         os.dup2(null, 1)
         os.dup2(null, 2)
         before = _open_files()
-        resolve(target, import_paths)
+        handlers.find(target, import_paths)
         problem = _left_behind(before)
     except TargetError as error:
         problem = str(error)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from workers import cgroups
@@ -39,9 +40,9 @@ class Subtree:
     def isolation(self) -> str:
         return "cgroup" if self.kills else "tree"
 
-    @property
+    @cached_property
     def kills(self) -> bool:
-        """Whether a whole group can be ended at once, and seen to be empty."""
+        """Whether a whole group can be ended at once, and seen to be empty (Linux 5.14)."""
         return self._unified is not None and (self._unified / "cgroup.kill").exists()
 
     @property
@@ -53,7 +54,11 @@ class Subtree:
         """A new group for this child; None where this host has none. Raises OSError."""
         if self._unified is None and not self._with:
             return None
-        return cgroups.made(self._unified, self._with.get("memory"), self._with.get("pids"), str(child))
+        unified, memory, pids = (
+            None if place is None else f"{place}/{child}"
+            for place in (self._unified, self._with.get("memory"), self._with.get("pids"))
+        )
+        return cgroups.made(Group(unified, memory, pids, self.kills))
 
     def remove(self) -> None:
         for folder in {self._unified, *self._with.values()}:

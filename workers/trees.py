@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
+from workers import files
 from workers.identity import Identity, Sight, sight_of
 from workers.subtree import is_of
 
@@ -60,7 +61,7 @@ def children_of(pid: int) -> list[int]:
     found: list[int] = []
     try:
         for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+            found += map(int, files.read(f"/proc/{pid}/task/{task}/children").split())
     except (FileNotFoundError, ProcessLookupError):  # it, or one of its threads, has just ended
         pass
     return found

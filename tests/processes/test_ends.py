@@ -402,9 +402,10 @@ def test_the_kernels_out_of_memory_killer_is_recognised_without_a_group(tmp_path
     assert LIMIT // 2 < outcome.usage.max_rss_bytes < 2 * LIMIT
 
 
-def test_a_job_that_outlives_such_a_kill_says_itself_how_it_ended(keeper: TestKeeper, tmp_path: Path) -> None:
+def test_a_job_that_outlives_such_a_kill_says_itself_how_it_ended(tmp_path: Path) -> None:
     body = "pid = os.fork()\n    if pid == 0: eat()\n    return os.waitstatus_to_exitcode(os.wait()[1])"
-    ended = run_in_little_memory(keeper, tmp_path, body)
+    with keeper_in(tmp_path, "tree") as keeper:
+        ended = run_in_little_memory(keeper, tmp_path, body)
     assert (ended.value, ended.frame["oom_kills"] >= 1) == (-9, True)
 
 
