@@ -168,7 +168,7 @@ class Store:
         """A supervisor does not begin on what it cannot trust. Raises StoreDamaged."""
         if self._kept is not None:
             with translated(self.path):
-                soundness.refuse_damaged(_raw(self._kept), self.path)
+                soundness.refuse_damaged(raw_of(self._kept), self.path)
 
     def reopen(self) -> None:
         """A connection that saw an I/O error may hold pages that the disk does not have: take a new one."""
@@ -219,7 +219,7 @@ class Store:
             self._refuse_lost()
             if self._patience is not None:
                 milliseconds = max(1, int(1000 * self._patience()))
-                _raw(connection).execute(f"PRAGMA busy_timeout={milliseconds}")
+                raw_of(connection).execute(f"PRAGMA busy_timeout={milliseconds}")
             yield connection
         except BaseException:
             connection.close()
