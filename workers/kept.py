@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from workers import oom
 from workers.cgroups import Group
 from workers.confinement import Confinement
 from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
@@ -15,7 +16,6 @@ from workers.holding import Holding
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
 from workers.namespaces import job_below
-from workers.oom import oom_kills
 from workers.pipes import waiting_in
 from workers.processor import ProcessorTime
 from workers.report import heard
@@ -75,7 +75,7 @@ class Kept:
         self._broken = False
         self._progress: Frame | None = None
         self._progress_from = float("-inf")
-        self._oom_kills_before = self._oom_kills = 0
+        self._oom = oom.Meanwhile()
         self._timeout: float | None = None
         self._processor: ProcessorTime | None = None
         self._memory_by_process = False
@@ -98,7 +98,7 @@ class Kept:
         self.grace = grace
         self.directory = directory
         if not self.holding.counts_oom_kills:
-            self._oom_kills_before = self._oom_kills = oom_kills()
+            self._oom.begin()
         if job["handler"] is not None:
             self._timeout = job["timeout"]
             self._stacks = Stacks(self.identity, job["log"])
@@ -142,7 +142,7 @@ class Kept:
         self.reaped_at = now
         self.usage.add(self.reaped.usage)
         if self.assigned and not self.holding.counts_oom_kills:
-            self._oom_kills = oom_kills()
+            self._oom.look()
         # What it had said when it ended, and no more: what it left behind may hold the pipe and write on.
         for data in waiting_in(self.launched.report, _CHUNK):
             self._take(data, now)
@@ -267,7 +267,7 @@ class Kept:
             "broken": self._broken or self._decoder.holds_a_part,
             "leftovers": leftovers,
             "termination": self._done(now),
-            "oom_kills": max(0, self._oom_kills - self._oom_kills_before),
+            "oom_kills": self._oom.number,
             "isolation": "namespace" if self._has_namespace else self.holding.isolation,
             "memory_by_process": self._memory_by_process,
             **asdict(self.usage),

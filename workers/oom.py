@@ -14,3 +14,20 @@ def oom_kills() -> int:
         return 0
     counts = (line.split() for line in text.splitlines() if line.startswith("oom_kill "))
     return next((int(count) for _, count in counts), 0)
+
+
+class Meanwhile:
+    """How many there were from its begin to its last look."""
+
+    def __init__(self) -> None:
+        self._first = self._last = 0
+
+    def begin(self) -> None:
+        self._first = self._last = oom_kills()
+
+    def look(self) -> None:
+        self._last = oom_kills()
+
+    @property
+    def number(self) -> int:
+        return max(0, self._last - self._first)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
-from urllib.parse import quote
+from typing import Self
 from weakref import WeakSet
 
 from sqlalchemy import Connection, NullPool, create_engine
 
 from supervisor.errors import StoreUnavailable
-from supervisor.store import dbfile, locks, migrate, soundness
+from supervisor.store import dbfile, driver, locks, migrate, soundness
+from supervisor.store.driver import impatient, raw_of
 from supervisor.store.faults import translated
 
 Transaction = Connection
@@ -101,7 +101,7 @@ class Store:
         with translated(self.path), self._connection() as connection, connection.begin():
             raw = raw_of(connection)
             raw.execute("PRAGMA query_only=OFF")
-            with nullcontext() if patient else _impatient(raw):
+            with nullcontext() if patient else impatient(raw):
                 raw.execute("BEGIN IMMEDIATE")
             yield connection
             # SQLite rolls back by itself when the disk is full or fails; the driver's commit would then do
@@ -152,7 +152,7 @@ class Store:
             return
         with translated(self.path):
             raw = raw_of(self._kept)
-            with _impatient(raw):
+            with impatient(raw):
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def settle(self, *, settled: bool) -> None:
@@ -236,23 +236,9 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         self._refuse_lost()
-        # mode=rw: a file that has vanished is an error, never a new and empty database.
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rw",
-            uri=True,
-            isolation_level=None,
-            timeout=_SUPERVISOR_WAITS if self.supervisor else _CLIENT_WAITS,
-            check_same_thread=self._keep == 0,
-        )
+        waits = _SUPERVISOR_WAITS if self.supervisor else _CLIENT_WAITS
+        connection = driver.connect(self.path, waits=waits, one_thread=self._keep == 0)
         try:
-            for pragma in (
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                "wal_autocheckpoint=0",
-                "trusted_schema=OFF",
-                "cell_size_check=ON",
-            ):
-                connection.execute(f"PRAGMA {pragma}")
             self._refuse_lost()
         except BaseException:
             connection.close()
@@ -294,19 +280,3 @@ class Store:
             raise RuntimeError(
                 "this store was opened before a fork; start a process anew to open the database"
             )
-
-
-@contextmanager
-def _impatient(raw: sqlite3.Connection) -> Iterator[None]:
-    """Nobody is waited for."""
-    (milliseconds,) = raw.execute("PRAGMA busy_timeout").fetchone()
-    raw.execute("PRAGMA busy_timeout=0")
-    try:
-        yield
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={milliseconds}")
-
-
-def raw_of(connection: Connection) -> sqlite3.Connection:
-    """The connection of the driver below."""
-    return cast(sqlite3.Connection, connection.connection.dbapi_connection)

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.type_api import TypeEngine
 
-from supervisor.store.engine import Transaction, raw_of
+from supervisor.store.driver import raw_of
+from supervisor.store.engine import Transaction
 
 _DIALECT = sqlite.dialect()
 

@@ -21,7 +21,7 @@ from supervisor.store import (
     pruning,
     supervisors,
 )
-from supervisor.store.engine import raw_of
+from supervisor.store.driver import raw_of
 from supervisor.store.schema import metadata
 from tests.support.builders import NOW, an_identity
 from tests.support.store import OWNER, start, submit
