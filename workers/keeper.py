@@ -278,11 +278,11 @@ class Keeper:
             self._link.flush()
             self._selector.modify(self._link, events, self._hear_supervisor)
         for kept in self._children.values():
-            if kept.has_unsent and not kept.reaped:
-                kept.pass_on()
+            if kept.gate.has_unsent and not kept.reaped:
+                kept.gate.flush()
                 with contextlib.suppress(KeyError):
-                    self._selector.register(kept.launched.gate, selectors.EVENT_WRITE, kept.pass_on)
-            elif not kept.has_unsent and kept.assigned:
+                    self._selector.register(kept.launched.gate, selectors.EVENT_WRITE, kept.gate.flush)
+            elif not kept.gate.has_unsent and kept.assigned:
                 with contextlib.suppress(KeyError):
                     self._selector.unregister(kept.launched.gate)
 

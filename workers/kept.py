@@ -11,7 +11,8 @@ from typing import Any
 from workers import oom
 from workers.cgroups import Group
 from workers.confinement import Confinement
-from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame, encode
+from workers.frames import LARGEST_REPORT, BrokenStream, Decoder, Frame
+from workers.gate import Gate
 from workers.holding import Holding
 from workers.identity import Identity
 from workers.launch import Launched, Reaped
@@ -48,6 +49,7 @@ class Kept:
     def __init__(self, number: int, launched: Launched, group: Group | None = None) -> None:
         self.number = number
         self.launched = launched
+        self.gate = Gate(launched.gate)
         self.holding = Holding(launched.identity, group)
         self.assigned = False
         self.grace = 0.0
@@ -70,7 +72,6 @@ class Kept:
         self._kill_pause = _KILL_AGAIN
         self._first_kill: float | None = None
         self._unkillable_reported = False
-        self._unsent = bytearray()
         self._decoder = Decoder(LARGEST_REPORT)
         self._broken = False
         self._progress: Frame | None = None
@@ -89,10 +90,6 @@ class Kept:
     def identity(self) -> Identity:
         return self.launched.identity
 
-    @property
-    def has_unsent(self) -> bool:
-        return bool(self._unsent)
-
     def assign(self, job: Frame, grace: float, directory: str | None) -> None:
         self.assigned = True
         self.grace = grace
@@ -108,19 +105,7 @@ class Kept:
         self._memory_by_process = limits["memory_by_process"]
         if limits["cpu_time"] is not None:
             self._processor = ProcessorTime(limits["cpu_time"], self.holding.seconds, time.monotonic())
-        self._unsent += encode(job | {"limits": limits})
-        self.pass_on()
-
-    def pass_on(self) -> None:
-        """Write what the pipe takes of the job: a large payload needs more than one turn."""
-        try:
-            while self._unsent:
-                written = os.write(self.launched.gate, self._unsent)
-                del self._unsent[:written]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:  # it has ended; its pidfd will say so
-            self._unsent.clear()
+        self.gate.send(job | {"limits": limits})
 
     def hear(self, now: float) -> bool:
         """Take in what it reports, one chunk at most; False at the end of the pipe.
