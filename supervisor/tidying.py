@@ -1,7 +1,9 @@
 """Private working directories that outlived whoever was to remove them.
 
 Removing one is the last thing that is done about an attempt, after its outcome is on record: who dies
-just then has nobody to do it after them. So each new keeper is told of those that nobody needs.
+just then has nobody to do it after them. So each new keeper is told of those that nobody needs. Some
+may be needed still, by a supervisor that died after ours began: another one with another state folder
+may be the one that recovers it, and cannot reach them. These are looked at until nobody needs them.
 """
 
 import os
@@ -9,6 +11,7 @@ from functools import partial
 
 from supervisor.lifecycle import JobStatus
 from supervisor.store import jobs
+from supervisor.store.records import Job
 from supervisor.supervision import Entry, Supervision
 
 
@@ -17,18 +20,25 @@ class Tidying:
 
     def __init__(self) -> None:
         self._done_for = (0, 0)
+        self._look_at = float("inf")
 
     def step(self, s: Supervision, entry: Entry) -> None:
         link = s.keeping.link
         if link is None or not s.keeping.ready:
             return
         now_for = (link.number, s.recovery.settled)
-        if now_for == self._done_for:
+        if now_for == self._done_for and s.clock.monotonic() < self._look_at:
             return
+        new, self._look_at = now_for != self._done_for, float("inf")
         for name in _names(s):
-            if _is_over(entry, name):
+            job = _job_in(entry, name)
+            if job is None:
+                continue
+            if _is_over(job, name) and (new or job.owner != s.uuid):
                 directory = s.settings.locations.working_directories / name
                 entry.afterwards(partial(s.keeping.discard, str(directory)))
+            elif not _is_over(job, name) and job.owner != s.uuid:
+                self._look_at = s.clock.monotonic() + s.settings.recovery
         entry.afterwards(partial(setattr, self, "_done_for", now_for))
 
 
@@ -39,10 +49,14 @@ def _names(s: Supervision) -> list[str]:
         return []
 
 
-def _is_over(entry: Entry, name: str) -> bool:
-    """Whether it is of an attempt on record that runs nowhere: its number is not given again."""
+def _job_in(entry: Entry, name: str) -> Job | None:
+    """None where it is of no attempt on record."""
     job_id, _, number = name.partition(".")
     job = jobs.get(entry.tx, job_id)
-    if job is None or not number.isdecimal():
-        return False
-    return int(number) <= job.attempt and (job.status, job.attempt) != (JobStatus.IN_PROGRESS, int(number))
+    return job if job is not None and number.isdecimal() and int(number) <= job.attempt else None
+
+
+def _is_over(job: Job, name: str) -> bool:
+    """Whether its attempt runs nowhere: its number is not given again."""
+    number = int(name.partition(".")[2])
+    return (job.status, job.attempt) != (JobStatus.IN_PROGRESS, number)

@@ -7,7 +7,7 @@ import time
 
 from tests.support.eventually import eventually
 from tests.torture.ground import Ground, types
-from tests.torture.seats import Seats, living, reload
+from tests.torture.seats import Seats, is_ready, living, reload
 from workers import subtree
 
 PATIENCE = 180.0
@@ -33,17 +33,20 @@ def settle(ground: Ground, seats: Seats) -> list[str]:
 def _all_ended(ground: Ground, seats: Seats) -> None:
     """Or not, after a long time: what then has not is for the checker to say."""
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and _unended(ground):
+    while time.monotonic() < deadline and not _is_over(ground):
         for service in ground.services:
             if not living(service):  # one that had been told to stop, or to strike itself
                 seats.start(service, be_ready=True)
         time.sleep(0.1)
 
 
-def _unended(ground: Ground) -> bool:
+def _is_over(ground: Ground) -> bool:
+    """Every job has ended, and every supervisor that is gone has been found to be."""
+    serving = [serving for service in ground.services for serving in living(service)]
     with contextlib.closing(sqlite3.connect(ground.database, timeout=20)) as database:
-        (number,) = database.execute("SELECT count(*) FROM jobs WHERE completed_at IS NULL").fetchone()
-    return bool(number)
+        (jobs,) = database.execute("SELECT count(*) FROM jobs WHERE completed_at IS NULL").fetchone()
+        (lives,) = database.execute("SELECT count(*) FROM supervisors WHERE ended_at IS NULL").fetchone()
+    return not jobs and lives == len(serving) and all(map(is_ready, serving))
 
 
 def _stopped(ground: Ground, seats: Seats) -> list[str]:

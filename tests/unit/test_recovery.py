@@ -12,6 +12,7 @@ from supervisor import keeping, liveness
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.lifeline import Lifeline
+from supervisor.outcome import Outcome
 from supervisor.store import attempts, jobs, supervisors
 from supervisor.store.records import Job, Supervisor
 from tests.support.builders import a_supervisor
@@ -237,6 +238,25 @@ def test_the_private_folder_of_an_orphan_is_removed(it: Scripted) -> None:
     it.tick()
     expected = str(it.s.settings.locations.working_directory_of("left", 1))
     assert [o["directory"] for o in it.keeper.of("discard")] == [expected]
+
+
+def test_a_private_folder_here_is_removed_where_the_one_that_recovers_its_owner_is_elsewhere(
+    it: Scripted,
+) -> None:
+    leave_a_job(it, owner(it, identity=it.s.me))  # it lives
+    directory = it.s.settings.locations.working_directory_of("left", 1)
+    directory.mkdir()
+    begin(it)
+    it.tick()
+    assert it.keeper.of("discard") == []
+    with it.store.write() as tx:
+        gone = Outcome(JobStatus.FAILED, FailureKind.OWNER_DIED)
+        assert jobs.finish(tx, job_id="left", owner="dead", attempt=1, outcome=gone, now=1)
+    it.tick()
+    assert [order["directory"] for order in it.keeper.of("discard")] == [str(directory)]
+    directory.rmdir()
+    it.tick()
+    assert len(it.keeper.of("discard")) == 1
 
 
 def test_the_keeper_is_told_for_how_long_the_owner_has_been_silent(it: Scripted) -> None:
