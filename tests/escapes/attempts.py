@@ -6,9 +6,12 @@ Handlers of a real job: `try_all` gets the facts and the names of the attempts, 
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,53 @@ def stay(payload: Any) -> None:
     signal.pause()
 
 
+def descend(payload: Any) -> None:
+    """Deaf to every signal, start what detaches in six ways and what never stays the same; then wait."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    sleep = [shutil.which("sleep") or "/bin/sleep", "600"]
+    subprocess.Popen(sleep)
+    subprocess.Popen(sleep, start_new_session=True)
+    subprocess.run(["/bin/sh", "-c", f"{' '.join(sleep)} >&2 &"], check=True)
+    _twice(lambda: os.execv(sleep[0], sleep))
+    _twice(lambda: os.execv(sleep[0], sleep), setsid=True)
+    _twice(lambda: os.execve(sleep[0], sleep, {}), setsid=True)
+    _twice(_lose_the_main_thread, setsid=True)
+    for _ in range(3):
+        _twice(_move, setsid=True)
+    os.write(1, b"here\n")
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+
+
+def _twice(become: Callable[[], object], *, setsid: bool = False) -> None:
+    """A daemon: forked twice, nobody's child."""
+    first = os.fork()
+    if first == 0:
+        if setsid:
+            os.setsid()
+        if os.fork() == 0:
+            become()
+        os._exit(0)
+    os.waitpid(first, 0)
+
+
+def _lose_the_main_thread() -> None:
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    libc.pthread_exit(None)
+
+
+def _move() -> None:
+    """A new process, and with it a new pid, every few milliseconds. Bounded in time."""
+    over = time.monotonic() + 60
+    while time.monotonic() < over:
+        if os.fork():
+            os._exit(0)
+        time.sleep(0.002)
+    os._exit(0)
+
+
 # The service, and other jobs
 
 
@@ -70,6 +120,14 @@ def signal_another_job(facts: Facts) -> None:
 
 def trace_another_job(facts: Facts) -> None:
     _trace(facts["sibling"])
+
+
+def take_a_descriptor_of_another_job(facts: Facts) -> None:
+    _take_a_descriptor(facts["sibling"])
+
+
+def read_the_memory_of_another_job(facts: Facts) -> None:
+    assert Path(f"/proc/{facts['sibling']}/environ").read_bytes(), "nothing in it"
 
 
 def see_other_processes(facts: Facts) -> None:
@@ -102,6 +160,10 @@ def read_the_token(facts: Facts) -> None:
 
 def read_the_output_of_another_job(facts: Facts) -> None:
     assert Path(facts["output"]).read_bytes(), "nothing in it"
+
+
+def forge_the_output_of_another_job(facts: Facts) -> None:
+    os.close(os.open(facts["output"], os.O_WRONLY | os.O_APPEND))
 
 
 def put_a_file_into_the_state_folder(facts: Facts) -> None:

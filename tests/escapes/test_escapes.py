@@ -12,8 +12,11 @@ import pytest
 from supervisor.lifecycle import FailureKind, Isolation
 from tests.escapes import attempts
 from tests.escapes.ground import OTHER, Ground
+from tests.support.eventually import eventually
+from tests.support.processes import gone
 from tests.tree import ROOT
 from workers.confinement import Confinement
+from workers.trees import left_by, tree_of
 
 LEVELS = ("ordinary", "root", "run_as", "sandbox", "landlock")
 KEYS: dict[str, dict[str, Any]] = {
@@ -24,6 +27,8 @@ KEYS: dict[str, dict[str, Any]] = {
 """What a cell of the table may name."""
 AT_LEAST = {"writable": ["/var/tmp"]}
 """A sandbox for which nothing else is asked."""
+SIX_KINDS = 7
+"""Processes that `descend` starts and that stay who they are: seven, of six kinds."""
 DEADLY = {"kill_everything"}
 """Never tried where nothing is said to stop it."""
 NEEDED = {
@@ -56,7 +61,7 @@ def test_every_attempt_has_its_row() -> None:
         and not name.startswith("_")
         and getattr(value, "__module__", "") == attempts.__name__
     }
-    assert TABLE.keys() == tried - {"try_all", "stay", "any_of", "Facts"}
+    assert TABLE.keys() == tried - {"try_all", "stay", "descend", "any_of", "Facts"}
     assert {cell for row in TABLE.values() for cell in row.values()} == {"●", "○", "-", *KEYS}
 
 
@@ -118,6 +123,30 @@ def test_without_the_key_that_the_table_names_it_gets_through(of_ordinary: Groun
     if name in NEEDED and not of_ordinary.facts[NEEDED[name]]:
         pytest.skip(f"here is nothing to try it on: {NEEDED[name]}")
     assert answers(of_ordinary, "sandbox", "")[name] == "got through"
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["returns", "is killed"])
+@pytest.mark.parametrize("level,whose", grounds())
+def test_no_descendant_outlives_its_job(
+    level: str, whose: str, request: pytest.FixtureRequest, *, returns: bool
+) -> None:
+    ground: Ground = request.getfixturevalue(whose)
+    keys = AT_LEAST if level in ("sandbox", "landlock") else {}
+    before = set(left_by(ground.keeper.owner, []))
+    job = ground.run("descend", "null", confinement(ground, level, **keys))
+    job.says("here\n")
+    there = list(tree_of(job.who))
+    assert len(there) > SIX_KINDS
+    if returns:
+        (job.directory / "go").touch()
+    else:
+        job.terminate()
+    ended = job.ended()
+    assert gone(*there)
+    # What removes its folder ends soon; what the job left would not.
+    eventually(lambda: set(left_by(ground.keeper.owner, [])) <= before)
+    # With a PID namespace the kernel kills what is in it, and counts nothing.
+    assert (ended.outcome.termination or {})["killed"] > (SIX_KINDS if returns else 0)
 
 
 def test_a_set_uid_program_makes_root_of_a_job_that_may_gain_privileges(of_root: Ground) -> None:

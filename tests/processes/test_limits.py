@@ -6,23 +6,24 @@ from pathlib import Path
 import pytest
 
 from supervisor.lifecycle import FailureKind, Isolation, JobStatus
-from tests.support.keeper import EACH_LEVEL, TestKeeper
+from tests.support.keeper import EACH_LEVEL, WITH_GROUPS, WITHOUT_GROUPS, TestKeeper
 from tests.support.processes import gone, noted
+from workers.abilities import obstacle
+from workers.confinement import Confinement
 from workers.limits import Limits
-
-pytestmark = EACH_LEVEL
 
 MIB = 2**20
 EAT = "import mmap, os, subprocess, sys, time\nMIB = 2**20\n"
 
 
-def needs_groups(keeper: TestKeeper) -> None:
-    if keeper.isolation == "tree" or not {"memory", "pids"} <= set(keeper.limits):
-        pytest.skip("no control groups with controllers here")
+def needs_controllers(keeper: TestKeeper) -> None:
+    if not {"memory", "pids"} <= set(keeper.limits):
+        pytest.skip("no control groups with the controllers for memory and processes here")
 
 
+@WITH_GROUPS
 def test_a_job_over_its_memory_is_out_of_memory_for_certain(keeper: TestKeeper) -> None:
-    needs_groups(keeper)
+    needs_controllers(keeper)
     source = EAT + "def handler(payload):\n held = bytearray(300 * MIB)\n return len(held)"
     outcome = keeper.run(source, limits=Limits(memory=100 * MIB)).ended().outcome
     assert (outcome.failure_kind, outcome.signal) == (FailureKind.OUT_OF_MEMORY, 9)
@@ -31,27 +32,43 @@ def test_a_job_over_its_memory_is_out_of_memory_for_certain(keeper: TestKeeper) 
     assert 90 * MIB < (outcome.usage.peak_bytes or 0) <= 100 * MIB
 
 
-@pytest.mark.parametrize(
-    "eat",
-    [
-        "mmap.mmap(-1, 300 * MIB).write(b'x' * 300 * MIB)",
-        "os.write(os.memfd_create('m'), b'x' * 300 * MIB)",
-        "[os.fork() or (bytearray(60 * MIB), time.sleep(60)) for _ in range(5)]; os.wait()",
-    ],
-    ids=["shared memory", "memfd", "children"],
-)
-def test_no_kind_of_memory_escapes_a_group(keeper: TestKeeper, eat: str) -> None:
-    needs_groups(keeper)
-    source = EAT + f"def handler(payload):\n {eat}\n return 1"
-    job = keeper.run(source, limits=Limits(memory=100 * MIB), timeout=30.0)
-    frame = job.ended().frame
-    assert frame["oom_kills_of_it"] >= 1
+KINDS_OF_MEMORY = {
+    "private memory": "mmap.mmap(-1, 300 * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)",
+    "shared memory": "mmap.mmap(-1, 300 * MIB)",
+    "a file in memory": "open(os.memfd_create('m'), 'wb', 0)",
+    "/dev/shm": "open(os.open('/dev/shm', os.O_TMPFILE | os.O_RDWR), 'wb', 0)",
+    "a private /tmp": "open(os.open('/tmp', os.O_TMPFILE | os.O_RDWR), 'wb', 0)",
+}
 
 
+@pytest.mark.parametrize("where", KINDS_OF_MEMORY.values(), ids=KINDS_OF_MEMORY)
+@WITH_GROUPS
+def test_no_kind_of_memory_escapes_a_group(keeper: TestKeeper, where: str) -> None:
+    """Filled piece by piece: 300 MiB in one piece would be over the limit before they are anywhere."""
+    needs_controllers(keeper)
+    what = Confinement(private_tmp=True) if "'/tmp'" in where else Confinement()
+    if what.asks_for_sandbox and (why := obstacle(what)):
+        pytest.skip(why)
+    source = EAT + f"def handler(payload):\n held = {where}\n for _ in range(300): held.write(bytes(MIB))"
+    job = keeper.run(source, limits=Limits(memory=100 * MIB), confinement=what)
+    outcome = job.ended().outcome
+    assert outcome.failure_kind is FailureKind.OUT_OF_MEMORY, outcome
+
+
+@WITH_GROUPS
+def test_children_do_not_escape_a_group_each_with_a_part_of_its_memory(keeper: TestKeeper) -> None:
+    needs_controllers(keeper)
+    fork = "[os.fork() or (bytearray(60 * MIB), time.sleep(60)) for _ in range(5)]; os.wait()"
+    source = EAT + f"def handler(payload):\n {fork}\n return 1"
+    job = keeper.run(source, limits=Limits(memory=100 * MIB))
+    assert job.ended().frame["oom_kills_of_it"] >= 1
+
+
+@WITH_GROUPS
 def test_a_grandchild_that_is_killed_for_memory_is_the_cause_of_the_failure_that_follows(
     keeper: TestKeeper,
 ) -> None:
-    needs_groups(keeper)
+    needs_controllers(keeper)
     hog = "x = bytearray(300 * 2**20)"
     source = EAT + f"def handler(payload):\n subprocess.run([sys.executable, '-c', {hog!r}], check=True)"
     outcome = keeper.run(source, limits=Limits(memory=100 * MIB)).ended().outcome
@@ -59,22 +76,23 @@ def test_a_grandchild_that_is_killed_for_memory_is_the_cause_of_the_failure_that
     assert "; CalledProcessError" in (outcome.error_message or "")
 
 
+@WITH_GROUPS
 def test_a_job_killed_from_outside_is_not_out_of_memory(keeper: TestKeeper) -> None:
-    needs_groups(keeper)
+    needs_controllers(keeper)
     source = "import os\ndef handler(payload): os.kill(os.getpid(), 9)"
     outcome = keeper.run(source, limits=Limits(memory=100 * MIB)).ended().outcome
     assert outcome.failure_kind is FailureKind.SIGNALLED
 
 
+@WITHOUT_GROUPS
 def test_without_a_group_memory_is_held_for_each_process(keeper: TestKeeper) -> None:
-    if keeper.isolation != "tree":
-        pytest.skip("here the group does it")
     source = EAT + "def handler(payload):\n held = bytearray(600 * MIB)"
     outcome = keeper.run(source, limits=Limits(memory=300 * MIB)).ended().outcome
     assert outcome.failure_kind is FailureKind.OUT_OF_MEMORY
     assert outcome.error_message == "a process of it was refused memory at its limit; MemoryError"
 
 
+@EACH_LEVEL
 def test_a_job_can_start_no_more_processes_than_it_may(keeper: TestKeeper) -> None:
     source = """
     import os, time
@@ -92,12 +110,13 @@ def test_a_job_can_start_no_more_processes_than_it_may(keeper: TestKeeper) -> No
         assert outcome.failure_kind is FailureKind.NOT_STARTED
         assert (outcome.error_message or "").startswith("limits.processes is 10, and nothing on this host")
     else:
-        needs_groups(keeper)
+        needs_controllers(keeper)
         assert outcome.result == "9"
 
 
+@WITH_GROUPS
 def test_a_fork_bomb_is_bounded_and_ended(keeper: TestKeeper, tmp_path: Path) -> None:
-    needs_groups(keeper)
+    needs_controllers(keeper)
     source = f"""
     import os
 
@@ -129,6 +148,7 @@ def test_a_fork_bomb_is_bounded_and_ended(keeper: TestKeeper, tmp_path: Path) ->
     ],
     ids=["itself", "two processes", "a child"],
 )
+@EACH_LEVEL
 def test_a_job_that_has_used_up_its_processor_time_is_ended(keeper: TestKeeper, burn: str) -> None:
     source = EAT + f"def handler(payload):\n {burn}"
     outcome = keeper.run(source, limits=Limits(cpu_time=0.5)).ended().outcome
@@ -139,6 +159,7 @@ def test_a_job_that_has_used_up_its_processor_time_is_ended(keeper: TestKeeper, 
     assert outcome.usage.user_seconds + outcome.usage.system_seconds >= 0.4
 
 
+@EACH_LEVEL
 def test_a_job_that_sleeps_uses_no_processor_time(keeper: TestKeeper) -> None:
     job = keeper.run(
         "import time\ndef handler(payload): time.sleep(1.5); return 1", limits=Limits(cpu_time=1.0)
@@ -146,6 +167,7 @@ def test_a_job_that_sleeps_uses_no_processor_time(keeper: TestKeeper) -> None:
     assert job.ended().value == 1
 
 
+@EACH_LEVEL
 def test_open_files_and_file_sizes_are_held(keeper: TestKeeper) -> None:
     source = """
     import errno, os
@@ -170,6 +192,7 @@ def test_open_files_and_file_sizes_are_held(keeper: TestKeeper) -> None:
     assert job.ended().value == [True, True]
 
 
+@EACH_LEVEL
 def test_a_limit_cannot_be_raised_by_the_job(keeper: TestKeeper) -> None:
     source = """
     import resource
@@ -180,11 +203,13 @@ def test_a_limit_cannot_be_raised_by_the_job(keeper: TestKeeper) -> None:
     assert keeper.run(source, limits=Limits(open_files=64)).ended().value == [64, 64]
 
 
+@EACH_LEVEL
 def test_the_level_is_on_record(keeper: TestKeeper) -> None:
     outcome = keeper.run("def handler(payload): return 1").ended().outcome
     assert outcome.isolation is Isolation(keeper.isolation)
 
 
+@EACH_LEVEL
 def test_nothing_is_left_of_the_groups(own_keeper: TestKeeper) -> None:
     own_keeper.run("def handler(payload): return 1").ended()
     own_keeper.hang_up()

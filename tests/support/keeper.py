@@ -38,6 +38,10 @@ GRACE = 0.3
 EACH_LEVEL = pytest.mark.parametrize("isolation", ["cgroup", "tree"], scope="module", indirect=True)
 """On a file of tests: all of them, at each level of isolation that the host can give."""
 
+WITH_GROUPS = pytest.mark.parametrize("isolation", ["cgroup"], scope="module", indirect=True)
+WITHOUT_GROUPS = pytest.mark.parametrize("isolation", ["tree"], scope="module", indirect=True)
+"""On a test: what can be at one of them only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
