@@ -124,7 +124,10 @@ def _why_not_by_landlock(what: Confinement) -> str | None:
 
 
 def _renounce(what: Confinement, place: Place) -> None:
-    """Landlock, and no unix sockets: until its version 9 it lets a process connect to any with a path."""
+    """Landlock, and no unix sockets: until its version 9 it lets a process connect to any with a path.
+
+    Nor does it keep a process from setting the limits of another one.
+    """
     landlock.renounce(what, place.directory)
     families = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK) if what.network else ()
-    seccomp.allow_sockets(families, unconnected_pairs=False)
+    seccomp.allow_sockets(families, alone=False)

@@ -6,6 +6,7 @@ Handlers of a real job: `try_all` gets the facts and the names of the attempts, 
 import contextlib
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -112,6 +113,17 @@ def take_a_descriptor_of_the_service(facts: Facts) -> None:
 
 def read_the_memory_of_the_service(facts: Facts) -> None:
     any_of(facts["service"], lambda pid: Path(f"/proc/{pid}/environ").read_bytes())
+
+
+def limit_the_service(facts: Facts) -> None:
+    """No processor time for it, say, and the kernel kills it. Here it is given what it has."""
+    core = resource.RLIMIT_CORE
+    any_of(facts["service"], lambda pid: resource.prlimit(pid, core, resource.prlimit(pid, core)))
+
+
+def slow_down_the_service(facts: Facts) -> None:
+    one = os.PRIO_PROCESS
+    any_of(facts["service"], lambda pid: os.setpriority(one, pid, os.getpriority(one, pid)))
 
 
 def signal_another_job(facts: Facts) -> None:
