@@ -1,5 +1,6 @@
 """The database file before SQLite sees it: named, created, recognised. What is there stays as it is."""
 
+import errno
 import os
 import stat
 from enum import Enum
@@ -86,7 +87,21 @@ def make(path: Path, *, create: bool) -> None:
         return
     except OSError as error:
         raise StoreUnavailable(f"unable to create the database {path}: {error.strerror}") from error
-    sync_folder(path.parent)
+
+
+def sync_names(path: Path) -> None:
+    """Put the file's name on disk, and those of the folders that lead to it: any of them may be new.
+
+    For whoever is about to write the schema, under the lock that everybody waits for: nothing can be
+    committed, and so nothing acknowledged, in a file that a power failure would take away as a whole.
+    """
+    for folder in path.parents:
+        try:
+            sync_folder(folder)
+        except OSError as error:
+            # A folder that we may not read, or whose disk takes no such thing, is none that we have made.
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS):
+                raise StoreUnavailable(f"unable to sync the folder {folder}: {error.strerror}") from error
 
 
 def look(path: Path) -> Look:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import StaticPool, create_engine
 
 from supervisor.errors import NotOurDatabase, SchemaTooNew, StoreUnavailable
+from supervisor.store import dbfile
 from supervisor.store.locks import beside, holding
 
 HEAD = "0005"
@@ -43,6 +44,7 @@ def migrate(path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         connection = connect()
         try:
             if not is_current(connection, path):
+                dbfile.sync_names(path)
                 _upgrade(connection, path)
             (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
             if mode != "wal":

@@ -11,21 +11,42 @@ from tests.support.service import RETRIED, Service
 from tests.torture.checker import ENDED_BY_SUPERVISOR, unended, violations
 from tests.torture.history import History, Row, Rules
 
-__all__ = ["History", "check", "recorded"]
+__all__ = ["History", "check", "read", "recorded", "ruled"]
 
 
 def recorded(service: Service) -> History:
     """The whole database, and the jobs' own notes."""
     with service.sql() as database:
-        database.execute("BEGIN")
-        jobs = {row["id"]: row for row in _rows(database, "SELECT * FROM jobs ORDER BY seq")}
-        supervisors = {row["uuid"]: row for row in _rows(database, "SELECT * FROM supervisors")}
-        changes = _rows(database, "SELECT * FROM job_changes ORDER BY number")
-        attempts = defaultdict(list)
-        joined = "SELECT jobs.id AS job, attempts.* FROM attempts JOIN jobs ON seq = job_seq ORDER BY number"
-        for row in _rows(database, joined):
-            attempts[row["job"]].append(row)
-    return History(jobs, attempts, supervisors, service.notes(), changes)
+        return read(database, service.notes())
+
+
+def read(database: sqlite3.Connection, notes: list[Row]) -> History:
+    """Likewise, of a database that may be of another moment, with the notes of that moment."""
+    database.execute("BEGIN")
+    jobs = {row["id"]: row for row in _rows(database, "SELECT * FROM jobs ORDER BY seq")}
+    supervisors = {row["uuid"]: row for row in _rows(database, "SELECT * FROM supervisors")}
+    changes = _rows(database, "SELECT * FROM job_changes ORDER BY number")
+    attempts = defaultdict(list)
+    joined = "SELECT jobs.id AS job, attempts.* FROM attempts JOIN jobs ON seq = job_seq ORDER BY number"
+    for row in _rows(database, joined):
+        attempts[row["job"]].append(row)
+    return History(jobs, attempts, supervisors, notes, changes)
+
+
+def ruled(
+    history: History,
+    acknowledged: Iterable[str],
+    limits: dict[str, int] | None = None,
+    by_hand: Iterable[str] = (),
+) -> History:
+    """With what it is to be judged by."""
+    names = {job["type"] for job in history.jobs.values()}
+    return replace(
+        history,
+        rules={name: Rules((limits or {}).get(name), again=name in RETRIED) for name in names},
+        acknowledged=tuple(acknowledged),
+        by_hand=frozenset(by_hand),
+    )
 
 
 def check(
@@ -40,14 +61,7 @@ def check(
 
     `by_hand` are jobs that were tried again after their end, because somebody asked for it.
     """
-    history = recorded(service)
-    names = {job["type"] for job in history.jobs.values()}
-    history = replace(
-        history,
-        rules={name: Rules((limits or {}).get(name), again=name in RETRIED) for name in names},
-        acknowledged=tuple(acknowledged),
-        by_hand=frozenset(by_hand),
-    )
+    history = ruled(recorded(service), acknowledged, limits, by_hand)
     problems = violations(history)
     if idle:
         problems += unended(history)
