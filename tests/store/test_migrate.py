@@ -147,6 +147,12 @@ def check_works(path: Path) -> None:
             assert tx.scalar(text("PRAGMA integrity_check")) == "ok"
 
 
+def bytes_of(path: Path) -> frozenset[tuple[str, bytes]]:
+    """Everything that is on disk of a database."""
+    files = path.parent.glob(f"{path.name}*")
+    return frozenset((file.name.removeprefix(path.name), file.read_bytes()) for file in files)
+
+
 def killing_at_statement(number: int, *pragmas: str) -> Callable[[], None]:
     def prepare() -> None:
         connect = Store._connect
@@ -172,9 +178,12 @@ def killing_at_statement(number: int, *pragmas: str) -> Callable[[], None]:
 
 
 def test_a_kill_at_any_statement_of_the_migration_leaves_a_file_that_opens(path: Path) -> None:
-    number = 1
+    number, left = 1, set()
     while opening_killed(new := path.with_name(f"{number}.db"), killing_at_statement(number)):
-        check_works(new)
+        # Most leave the same few bytes, and what opens once opens again.
+        if (found := bytes_of(new)) not in left:
+            left.add(found)
+            check_works(new)
         number += 1
     assert number > 25
 

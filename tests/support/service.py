@@ -73,6 +73,7 @@ RETRIED = {name for name, settings in TYPES.items() if {"retries", "on_owner_dea
 
 _SERVE = ("-P", "-m", "supervisor")
 _CRASH = ("-P", str(HERE / "crash_at.py"))
+_WITHOUT_HTTP = ("-P", str(HERE / "without_http.py"))
 _OURS = ("ASYNCWORKER_", "STATE_DIRECTORY", "XDG_STATE_HOME")
 _UUID = re.compile(r'"uuid": "([0-9a-f-]{36})"')
 
@@ -183,6 +184,8 @@ class Service:
         self.runs = runs or folder / "runs.jsonl"
         """What the jobs write down themselves."""
         self._code = [str(each) for each in code]
+        self.http = True
+        """Whether its supervisors have their http servers."""
         self._given_database = database
         self._folder = folder
         self.supervisors: list[Serving] = []
@@ -214,7 +217,7 @@ class Service:
 
     def serve(self, *arguments: str, **environment: str) -> Serving:
         """Start a supervisor, as systemd would."""
-        return self._start(arguments or _SERVE, environment)
+        return self._start(arguments or (_SERVE if self.http else _WITHOUT_HTTP), environment)
 
     def altered(self, *changes: str, **environment: str) -> Serving:
         """Start a supervisor with other constants: `module:NAME=value` each."""
@@ -222,7 +225,8 @@ class Service:
 
     def crash(self, point: str, role: str, marker: Path | None = None, **environment: str) -> Serving:
         """Start a supervisor that strikes `role` with SIGKILL when it comes to `point`."""
-        return self._start((*_CRASH, point, role, str(marker or self.struck)), environment)
+        crash = _CRASH if self.http else (*_WITHOUT_HTTP, "crash_at.py")
+        return self._start((*crash, point, role, str(marker or self.struck)), environment)
 
     def _start(self, arguments: Iterable[str], environment: Mapping[str, str]) -> Serving:
         log = self._folder / f"{self.config.parent.name}-{self.state_dir.name}-{len(self.supervisors)}.log"

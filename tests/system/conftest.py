@@ -56,5 +56,13 @@ def make_service(tmp_path: Path, empty_database: Path) -> Iterator[MakeService]:
 
 
 @pytest.fixture
-def service(make_service: MakeService) -> Service:
-    return make_service()
+def http() -> bool:
+    """Whether `service` has an http server: a file of tests that do without says so by its own fixture."""
+    return True
+
+
+@pytest.fixture
+def service(make_service: MakeService, *, http: bool) -> Service:
+    service = make_service()
+    service.http = http
+    return service

@@ -38,6 +38,12 @@ CLAIMED = ("after_claim_commit", "after_assign", "before_outcome", "before_outco
 """A job is on record as running, or as good as: it is lost with whoever held it."""
 
 
+@pytest.fixture
+def http() -> bool:
+    """It is the supervisor and its keeper that are tried here."""
+    return False
+
+
 def load(service: Service, role: str) -> list[Job]:
     """More than there are slots for, and among them what leaves processes behind or ignores signals."""
     submit = service.client.submit
@@ -131,6 +137,7 @@ def test_whoever_dies_at_whichever_step_of_a_run_no_job_is_lost_and_none_runs_tw
 def test_whoever_dies_while_jobs_run_they_are_failed_and_nothing_of_them_is_alive(
     service: Service, role: str
 ) -> None:
+    service.http = True  # whole, for once
     first = service.serve().ready()
     types = ("Nap", _daemon(role), "Stubborn", "Stubborn")
     running = [service.client.submit(name, A_LONG_TIME) for name in types]

@@ -13,6 +13,12 @@ from tests.support.service import LIMITS, Service
 COMPLETED, FAILED = JobStatus.COMPLETED, JobStatus.FAILED
 
 
+@pytest.fixture
+def http() -> bool:
+    """It is the supervisor and its keeper that are tried here."""
+    return False
+
+
 def outcome(service: Service, job: Job) -> tuple[Job, list[Attempt]]:
     """What it came to, and its attempts."""
     (ended,) = service.all_ended([job])
