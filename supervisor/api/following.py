@@ -16,6 +16,8 @@ from supervisor.logfile import Following
 from supervisor.settings import Locations
 from supervisor.store.records import Job
 
+ENDLESS = 2**53 - 1
+"""The end of a range whose end nobody knows yet: the number that RFC 8673 recommends."""
 MOST_FOLLOWERS = 32
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 """Seconds between two looks at a log that is not growing."""
@@ -53,14 +55,20 @@ class Followers:
 class Output:
     """What a job prints, attempt after attempt, or of one attempt alone. Its methods block: for a thread."""
 
-    def __init__(self, locations: Locations, find: Callable[[], Job], attempt: int | None) -> None:
-        """`find` gives the job as it is now. Raises Problems as it does, and 404 without such an attempt."""
+    def __init__(
+        self, locations: Locations, find: Callable[[], Job], attempt: int | None, known: int = 0
+    ) -> None:
+        """`find` gives the job as it is now. Raises Problems as it does, and 404 without such an attempt.
+
+        `known`: bytes that the client has had before.
+        """
         job = find()
         if attempt is not None and attempt > job.attempt:
             raise no_such_attempt(job)
         self.is_over = False
         self._locations = locations
         self._find = find
+        self._known = known
         self._job = job
         self._only = attempt is not None
         self._number = attempt or max(1, job.attempt)
@@ -74,8 +82,11 @@ class Output:
 
     def read(self) -> bytes:
         """The next part; empty where there is none at the moment, or never more. Raises UnreadableLog."""
-        if text := self._log.read():
-            return text
+        while text := self._log.read():
+            known = min(len(text), self._known)
+            self._known -= known
+            if known < len(text):
+                return text[known:]
         if self._attempt_is_over:
             # Looked at once more since then, so all of it is read.
             self._go_on()
@@ -119,9 +130,11 @@ class Stream(Response):
 
     media_type = "text/plain"
 
-    def __init__(self, followers: Followers, output: Output, *, head: bool) -> None:
-        super().__init__()
+    def __init__(self, followers: Followers, output: Output, start: int | None, *, head: bool) -> None:
+        super().__init__(status_code=200 if start is None else 206)
         del self.headers["content-length"]
+        if start is not None:
+            self.headers["content-range"] = f"bytes {start}-{ENDLESS}/*"
         self._followers = followers
         self._output = output
         self._head = head
@@ -138,7 +151,7 @@ class Stream(Response):
             self._output.close()
 
     async def _answer(self, send: Send, end: asyncio.Event) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         if self._head or await self._pass_on(send, end):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

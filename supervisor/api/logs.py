@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from supervisor.api.context import Context
-from supervisor.api.following import Output, Stream, no_such_attempt, unreadable
+from supervisor.api.following import ENDLESS, Output, Stream, no_such_attempt, unreadable
 from supervisor.api.gate import ASKED_FOR_HEAD
 from supervisor.api.jobs import find
 from supervisor.api.problems import Problem
@@ -42,16 +42,18 @@ async def log(request: Request, shared: Context, job_id: str) -> Response:
 
     Of a log that is longer than `limits.output` the beginning and the end, with a line between that says how
     much is missing: lengths and ranges count in this text. With `follow=true` it goes on until the job has
-    ended, from one attempt to the next, or until the `attempt` asked for has; ranges are ignored then.
+    ended, from one attempt to the next, or until the `attempt` asked for has. Only a range `bytes=N-` counts
+    then: who has lost the connection goes on after the N bytes that came (RFC 8673).
     """
     query = Query(request, "attempt", "follow")
     attempt = query.optional_whole("attempt", LARGEST_NUMBER)
     follow = query.flag("follow")
     query.check()
     if follow:
-        make = partial(Output, shared.locations, partial(find, shared, job_id), attempt)
+        start = start_of(request.headers.get("range"))
+        make = partial(Output, shared.locations, partial(find, shared, job_id), attempt, start or 0)
         output = await shared.readers.run(make)
-        return Stream(shared.followers, output, head=ASKED_FOR_HEAD in request.scope)
+        return Stream(shared.followers, output, start, head=ASKED_FOR_HEAD in request.scope)
     file = await shared.readers.run(partial(_open, shared, job_id, attempt))
     try:
         view = View(0, b"", 0, 0) if file is None else await shared.readers.run(file.view)
@@ -82,6 +84,14 @@ def part_of(size: int, header: str | None) -> Part:
         detail = f"The log has {size} bytes, and none in this range."
         raise Problem(416, detail, headers={"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"})
     return Part(start, stop, size, is_whole=False)
+
+
+def start_of(header: str | None) -> int | None:
+    """Where a range without an end begins: the only one that there can be of what is not yet printed."""
+    found = _RANGE.match(header) if header else None
+    if found is None or not found[1] or (found[2] and int(found[2]) < ENDLESS):
+        return None
+    return int(found[1])
 
 
 class _Shorter(Exception):

@@ -117,6 +117,34 @@ def test_a_job_that_is_not_there_and_a_log_that_is_none_are_404(
     log.unlink()
 
 
+def test_who_has_lost_the_connection_goes_on_after_what_came(
+    server: HttpServer, service: PlayedService, job: str
+) -> None:
+    service.print(job, b"one\ntwo\n")
+    connection = server.connect()
+    try:
+        connection.request("GET", f"/api/jobs/{job}/log?follow=true", headers={"Range": "bytes=5-"})
+        with connection.getresponse() as answer:
+            assert (answer.status, answer.headers["content-range"]) == (206, "bytes 5-9007199254740991/*")
+            assert answer.readline() == b"wo\n"
+            service.print(job, b"three\n")
+            assert answer.readline() == b"three\n"
+            service.end(job, JobStatus.COMPLETED)
+            assert answer.read() == b""
+    finally:
+        connection.close()
+    target = f"/api/jobs/{job}/log?follow=true"
+    for asked, status, body in (
+        ("bytes=12-9007199254740991", 206, b"e\n"),
+        ("bytes=100-", 206, b""),  # nothing came after them
+        ("bytes=0-3", 200, b"one\ntwo\nthree\n"),
+        ("bytes=-3", 200, b"one\ntwo\nthree\n"),
+        ("lines=1-", 200, b"one\ntwo\nthree\n"),
+    ):
+        found = server.get(target, Range=asked)
+        assert (found.status, found.body) == (status, body), asked
+
+
 def test_head_does_not_wait_for_the_end(server: HttpServer, job: str) -> None:
     assert server.ask("HEAD", f"/api/jobs/{job}/log?follow=true").status == 200
 
