@@ -12,6 +12,10 @@ unexport PYTHONHOME PYTHONPATH PIP_REQUIRE_VIRTUALENV PIP_TARGET PIP_USER VIRTUA
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
+# Twice as many as there are processors, because tests wait as long as they work. Whoever is done takes tests of others:
+# one file can take minutes.
+WORKERS ?= $(shell n=$$(( 2 * $$(nproc) )); echo $$(( n < 3 ? 3 : n > 12 ? 12 : n )))
+
 .DEFAULT_GOAL = help
 .PHONY: help demo run test torture check format bench matrix venv clean
 
@@ -25,7 +29,7 @@ run: $(VENV)/.installed ## serve in the foreground: supervisor, REST and pages o
 	@exec $(VENV)/bin/asyncworker serve
 
 test: check ## all checks, then all tests (make test ARGS="-k cancel" for some)
-	$(VENV)/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 torture: $(VENV)/.installed-test ## kills and faults at random, judged (ARGS="--seed 7 --actions 10000 --minutes 30")
 	@$(VENV)/bin/python -m tests.torture.run $(ARGS)
