@@ -15,7 +15,7 @@ CASES = os.environ.get("SCHEMATHESIS_CASES", FEW)
 """For each operation; some thousands in all with 500."""
 
 
-@pytest.mark.timeout(55 if CASES == FEW else 3000)
+@pytest.mark.timeout(115 if CASES == FEW else 3000)
 def test_schemathesis_finds_nothing(server: HttpServer, service: PlayedService, tmp_path: Path) -> None:
     for _ in range(3):
         service.start(server.submit()["id"])
@@ -33,7 +33,7 @@ def test_schemathesis_finds_nothing(server: HttpServer, service: PlayedService, 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=50 if CASES == FEW else 3000,
+        timeout=110 if CASES == FEW else 3000,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
