@@ -30,6 +30,7 @@ from tests.torture.witness import Witness
 
 _LOOK = 0.1
 """Seconds between two looks from outside."""
+_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Report:
             f"{self.begun} actions, {self.kills} supervisors ended by SIGKILL, in {self.seconds:.0f} s",
             f"jobs: {_listed(self.statuses)}; attempts: {self.attempts}",
             *(f"  {what}: {number}" for what, number in sorted(self.done.items())),
-            *(f"BROKEN: {violation}" for violation in self.violations),
+            *(f"BROKEN: {violation}" for violation in self.violations[:_SHOWN]),
             "every promise was kept"
             if not self.violations
             else f"{len(self.violations)} promises were broken",

@@ -24,8 +24,7 @@ Payload = dict[str, Any]
 def act(payload: Payload, job: JobContext) -> Any:
     """Do the deed; give back what was asked for, and in which attempt."""
     deed = payload["deed"]
-    seen = {"seen": _recorded(job)} if deed == "witness" else {}
-    note(job, "start", **seen)
+    note(job, "start", **_seen(job))
     answer = HOSTILE[deed](job) if deed in HOSTILE else _DEEDS.get(deed, _nap)(payload, job)
     if answer is not None:
         return answer
@@ -33,15 +32,19 @@ def act(payload: Payload, job: JobContext) -> Any:
     return f"{payload['token']}.{job.attempt}"
 
 
-def _recorded(job: JobContext) -> int | None:
-    """The attempt that the database has for this process, looked up before anything else is done."""
-    with contextlib.closing(sqlite3.connect(f"file:{job.options['database']}?mode=ro", uri=True)) as database:
-        found = database.execute(
-            "SELECT attempts.number FROM jobs JOIN attempts ON job_seq = seq"
-            " WHERE id = ? AND jobs.status = 'InProgress' AND number = attempt AND attempts.pid = ?",
-            (job.id, os.getpid()),
-        ).fetchone()
-    return None if found is None else int(found[0])
+def _seen(job: JobContext) -> dict[str, int | None]:
+    """The attempt that the database has for this process; nothing where it cannot be read just now."""
+    try:
+        where = f"file:{job.options['database']}?mode=ro"  # so that no job makes a checkpoint when it closes
+        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=0)) as database:
+            found = database.execute(
+                "SELECT attempts.number FROM jobs JOIN attempts ON job_seq = seq"
+                " WHERE id = ? AND jobs.status = 'InProgress' AND number = attempt AND attempts.pid = ?",
+                (job.id, os.getpid()),
+            ).fetchone()
+    except sqlite3.Error:
+        return {}
+    return {"seen": None if found is None else int(found[0])}
 
 
 def _nap(payload: Payload, job: JobContext, event: str = "alive") -> None:
@@ -50,6 +53,12 @@ def _nap(payload: Payload, job: JobContext, event: str = "alive") -> None:
     while (left := over - time.monotonic()) > 0:
         time.sleep(min(left, _PULSE))
         note(job, event)
+
+
+def _witness(payload: Payload, job: JobContext) -> None:
+    for _ in range(3):
+        time.sleep(_PULSE)
+        note(job, "alive", **_seen(job))
 
 
 def _exit(payload: Payload, job: JobContext) -> None:
@@ -151,6 +160,7 @@ def _chatter(payload: Payload, job: JobContext) -> None:
 
 
 _DEEDS: dict[str, Callable[[Payload, JobContext], None]] = {
+    "witness": _witness,
     "exit": _exit,
     "quit": _quit,
     "discard": _discard,
