@@ -44,9 +44,8 @@ format: $(VENV)/.installed-test ## put the code into the one format
 	$(VENV)/bin/ruff check -q --fix-only .
 	$(VENV)/bin/ruff format -q .
 
-bench: $(VENV)/.installed ## the benchmark, with its table and plots
-	@test -f benchmarks/run.py || { echo "There is no benchmark yet: benchmarks/run.py is missing." >&2; exit 1; }
-	@$(VENV)/bin/python -P benchmarks/run.py
+bench: $(VENV)/.installed ## the benchmark, with its tables and charts (make bench ARGS="drain --quick" for less)
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 matrix: ## the tests on every CPython from 3.11 on that this machine has
 	@tested= failed=; \
@@ -67,7 +66,7 @@ matrix: ## the tests on every CPython from 3.11 on that this machine has
 venv: $(VENV)/.installed-test ## .venv with everything that the other targets need
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-3.* build dist *.egg-info $(CACHES)
+	rm -rf .venv .venv-3.* .venv-bench benchmarks/results build dist *.egg-info $(CACHES)
 	find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # $(1): what to install. A .venv that was copied or moved with its folder points at the old place: make it anew.

@@ -1,0 +1,83 @@
+"""What the project wants to reach, and how far it does: the figures of a run against the aims."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.measuring.report import Table
+from benchmarks.measuring.spread import number
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A bound for a figure, which may consist of several: then each has to keep it."""
+
+    what: str
+    figure: str
+    bound: float
+    at_least: bool
+    unit: str = ""
+    obstacle: str = ""
+    """Why it is not met, where it is not."""
+
+    def met(self, figures: Sequence[float]) -> bool:
+        if self.at_least:
+            return all(figure >= self.bound for figure in figures)
+        return all(figure <= self.bound for figure in figures)
+
+    def __str__(self) -> str:
+        return f"{'at least' if self.at_least else 'at most'} {number(self.bound)}{self.unit}"
+
+
+AIMS = (
+    Aim(
+        "drain rate against the bare loop, at each concurrency",
+        "drain against the bare loop",
+        0.8,
+        at_least=True,
+    ),
+    Aim("drain rate against RQ's", "drain against RQ", 3, at_least=True),
+    Aim("CPU a job against RQ's", "CPU a job against RQ", 0.25, at_least=False),
+    Aim(
+        "submit to user code, p50, through Client",
+        "latency p50 through Client",
+        3,
+        at_least=False,
+        unit=" ms",
+    ),
+    Aim(
+        "submit to user code, p99, through Client",
+        "latency p99 through Client",
+        10,
+        at_least=False,
+        unit=" ms",
+    ),
+    Aim("the same against each peer's p50", "latency p50 against each peer", 1, at_least=False),
+    Aim("submit to user code, p50, through HTTP", "latency p50 through HTTP", 6, at_least=False, unit=" ms"),
+    Aim("submits a second, one by one, against RQ's", "submits one by one against RQ", 1, at_least=True),
+    Aim("submits a second, 1000 at once", "submits in bulk", 20_000, at_least=True),
+    Aim(
+        "claim rate with 1 million Pending against 1 thousand", "claim rate against depth", 0.9, at_least=True
+    ),
+    Aim("idle: CPU a minute", "idle CPU", 0.1, at_least=False, unit=" s"),
+    Aim("idle: wake-ups a second", "idle wake-ups", 2, at_least=False),
+    Aim("idle: memory of all processes", "idle PSS", 120, at_least=False, unit=" MiB"),
+    Aim("cancel of an obedient job, p50", "cancel of an obedient job", 15, at_least=False, unit=" ms"),
+    Aim("`submit` from cold against `python -c pass`", "cold submit against python", 8, at_least=False),
+)
+
+
+def table(figures: Mapping[str, Sequence[float]], aims: Sequence[Aim] = AIMS) -> Table:
+    rows = []
+    for aim in aims:
+        found = figures.get(aim.figure) or []
+        measured = ", ".join(number(each) + aim.unit for each in found) or None
+        rows.append([aim.what, str(aim), measured, _verdict(aim, found)])
+    return Table("", ["what", "aim", "measured", "met"], rows)
+
+
+def _verdict(aim: Aim, found: Sequence[float]) -> str | None:
+    if not found:
+        return None
+    if aim.met(found):
+        return "yes"
+    return f"**no**: {aim.obstacle}" if aim.obstacle else "**no**"
