@@ -1,5 +1,7 @@
 """The supervisor's loop: one thread, no fork, the only writer of outcomes."""
 
+from contextlib import suppress
+
 from supervisor import claiming, recording, reloading, terminating, wakeup
 from supervisor.errors import StoreDamaged, StoreUnavailable
 from supervisor.journal import Event
@@ -32,6 +34,8 @@ class Loop:
         self._nudged = True
         self._checkpoints = False
         self._tick_at = 0.0
+        self._seen: int | None = None
+        """The version of the database at our last transaction."""
         self._progress_at = 0.0
         self._retry_at = 0.0
         self._retry_pause = 0.0
@@ -52,6 +56,7 @@ class Loop:
         reloading.step(s, self._signals)
         self._stopping.step(s, self._signals.arrived)
         terminating.terminate_overdue(s)
+        self._pass_over_silence()
         if self._something_to_write():
             self._write()
         s.keeping.keep_spares(s)
@@ -66,6 +71,7 @@ class Loop:
                 # A connection that failed may hold what the disk does not have.
                 self._store.reopen()
             with self._store.write() as tx:
+                seen = self._store.data_version()  # in here: of what others commit afterwards we are to hear
                 entry = Entry(tx)
                 self._owner.beat(s, entry)
                 recording.reconcile(s, entry)
@@ -83,7 +89,17 @@ class Loop:
         except OSError as error:
             self._take_again(error)
             return
+        self._seen = seen
         self._settle(entry)
+
+    def _pass_over_silence(self) -> None:
+        """A tick in which nothing is due and nobody else has changed the database takes no transaction."""
+        s, now = self._s, self._s.clock.monotonic()
+        due = min(self._owner.due(), s.recovery.due(), s.due_at)
+        if self._tick_at <= now < due and s.ready and not (s.draining or s.uncertain or self._retry_pause):
+            with suppress(StoreUnavailable):  # the transaction will tell
+                if self._store.file_is_ours() and self._store.data_version() == self._seen:
+                    self._tick_at = now + s.settings.tick
 
     def _prune(self) -> None:
         """A transaction of its own: nothing that has to be written waits for it, or fails with it."""

@@ -135,9 +135,12 @@ class FlakyStore:
         self.fail_before_commit = 0
         self.fail_after_commit = 0
         self.fail_to_reopen = 0
+        self.written = 0
+        """Transactions begun."""
 
     @contextmanager
     def write(self, *, patient: bool = True) -> Iterator[Transaction]:
+        self.written += 1
         with self._store.write(patient=patient) as tx:
             yield tx
             if self.fail_before_commit:
@@ -149,6 +152,12 @@ class FlakyStore:
 
     def read(self) -> AbstractContextManager[Transaction]:
         return self._store.read()
+
+    def data_version(self) -> int:
+        return self._store.data_version()
+
+    def file_is_ours(self) -> bool:
+        return self._store.file_is_ours()
 
     def empty_log(self) -> None:
         self._store.empty_log()
@@ -251,7 +260,8 @@ def scripted(folder: Path, *types: JobType) -> Iterator[Scripted]:
         me=identity,
         notify=Notify(),
     )
-    with open_store(locations.database, supervisor=True) as store:
-        flaky = FlakyStore(store)
+    # Two: what a test does to the database is to come from another connection than the loop's.
+    with open_store(locations.database, supervisor=True) as its, open_store(locations.database) as ours:
+        flaky = FlakyStore(its)
         loop = Loop(s, flaky, signals, None)  # type: ignore[arg-type]  # scripted, not real
-        yield Scripted(s, loop, clock, store, flaky, signals, log, keepers)
+        yield Scripted(s, loop, clock, ours, flaky, signals, log, keepers)

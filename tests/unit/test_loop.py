@@ -415,13 +415,13 @@ def test_progress_that_makes_no_sense_is_not_recorded(it: Scripted, fraction: ob
 def test_a_tick_without_news_writes_nothing(it: Scripted) -> None:
     it.get_ready()
     it.tick()
-    before = it.store.data_version()
+    before = it.flaky.data_version()
     with sqlite3.connect(it.s.settings.locations.database) as outside:
         first = outside.execute("pragma data_version").fetchone()
         for _ in range(3):
             it.tick(0.1)
         assert outside.execute("pragma data_version").fetchone() == first
-    assert it.store.data_version() == before
+    assert it.flaky.data_version() == before
 
 
 def test_what_cannot_be_killed_is_on_record_until_it_ends(it: Scripted) -> None:
@@ -439,3 +439,23 @@ def test_what_cannot_be_killed_is_on_record_until_it_ends(it: Scripted) -> None:
     it.tick()
     with it.store.read() as tx:
         assert attempts.unkillable(tx) == ()
+
+
+def test_a_tick_in_which_nothing_has_changed_takes_no_transaction(it: Scripted) -> None:
+    it.get_ready()
+    it.tick(5.0)  # with a heartbeat
+    before = it.flaky.written
+    it.tick(1.0)
+    assert it.flaky.written == before
+    submit(it, "one")
+    it.tick(1.0)
+    assert job(it, "one").status is JobStatus.IN_PROGRESS
+
+
+def test_a_database_that_has_gone_is_noticed_in_a_silent_tick(it: Scripted) -> None:
+    it.get_ready()
+    it.tick()
+    it.store.path.rename(it.store.path.with_suffix(".away"))
+    it.tick(1.0)
+    it.store.path.with_suffix(".away").rename(it.store.path)
+    assert "database_unavailable" in it.log.getvalue()
