@@ -1,37 +1,47 @@
 """The command `asyncworker`: its verbs, and how everything that goes wrong comes out."""
 
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn, cast
 
 import click
 
-from cli.backup import backup
-from cli.cancel import cancel
-from cli.check import check
-from cli.completion import completion
-from cli.doctor import doctor
 from cli.failures import report
-from cli.list import list_
-from cli.logs import logs
 from cli.options import places
-from cli.prune import prune
-from cli.retry import retry
-from cli.serve import serve
-from cli.status import status
-from cli.submit import submit
-from cli.types import types
-from cli.unit import unit
-from cli.version import version
-from cli.wait import wait
 
 NAME = "asyncworker"
+
+VERBS = tuple(
+    "serve submit status list cancel retry wait logs prune backup types check doctor unit version completion".split()
+)
+"""In the order of use, not of the alphabet."""
 
 _USAGE = 2
 
 
+class _Modules(Mapping[str, click.Command]):
+    """Verbs by name, each imported when it is looked up: one in sixteen is needed."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in VERBS:
+            raise KeyError(name)
+        command: click.Command = getattr(import_module(f"cli.{name}"), "list_" if name == "list" else name)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+
 class Verbs(click.Group):
-    """Shown in the order of use, not of the alphabet; a mistyped verb is answered with the nearest."""
+    """A mistyped verb is answered with the nearest."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.commands = cast("MutableMapping[str, click.Command]", _Modules())  # nobody adds to it
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -61,27 +71,6 @@ def asyncworker(context: click.Context, /, **_: str | None) -> int | None:
         return None
     click.echo(context.get_help(), err=True)
     return _USAGE
-
-
-for _verb in (
-    serve,
-    submit,
-    status,
-    list_,
-    cancel,
-    retry,
-    wait,
-    logs,
-    prune,
-    backup,
-    types,
-    check,
-    doctor,
-    unit,
-    version,
-    completion,
-):
-    asyncworker.add_command(_verb)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -41,7 +40,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], styles: dict[s
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     if sys.stdout.isatty():
         before = sum(widths[:-1]) + 2 * len(widths[:-1])
-        widths[-1] = min(widths[-1], max(10, shutil.get_terminal_size().columns - before))
+        from shutil import get_terminal_size  # noqa: PLC0415  (it brings every kind of archive)
+
+        widths[-1] = min(widths[-1], max(10, get_terminal_size().columns - before))
     return [
         click.style(_row(headings, widths, {}), bold=True),
         *(_row(row, widths, styles) for row in cells),

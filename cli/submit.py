@@ -6,13 +6,10 @@ import click
 
 from cli.connection import connect
 from cli.failures import INTERRUPTED
-from cli.following import follow_output
 from cli.harmless import json_safe
-from cli.live import watch_live
 from cli.options import json_option, option, verb
 from cli.output import say, show, talk
 from cli.payload_argument import read_payload
-from cli.wording import ending
 from supervisor.errors import NoSupervisor
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Locations
@@ -73,6 +70,11 @@ def _leave(client: "Client", *, quiet: bool) -> int:
 
 
 def _wait(client: "Client", job: "Job", *, follow: bool, bare: bool) -> int:
+    # Half of what a submit would import without them.
+    from cli.following import follow_output  # noqa: PLC0415
+    from cli.live import watch_live  # noqa: PLC0415
+    from cli.wording import ending  # noqa: PLC0415
+
     try:
         ended = follow_output(client, job) if follow else watch_live(client, [job.id])[0]
     except NoSupervisor as error:

@@ -6,7 +6,6 @@ Through the service's socket when it answers, else straight to the store; superv
 
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +119,7 @@ class Client:
             InvalidKey: The key is none, or stands for a job that was asked for differently.
             InvalidConfiguration: The job types file is missing or has mistakes.
         """
-        wanted = _submission(NewJob(type, payload, priority, idempotency_key), str(uuid.uuid4()))
+        wanted = _submission(NewJob(type, payload, priority, idempotency_key), os.urandom(16).hex())
         again = replace(wanted, key=idempotency_key or wanted.spare_key)
         return self._ask(lambda way: way.submit(wanted), again=lambda way: way.submit(again))
 

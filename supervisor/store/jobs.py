@@ -36,6 +36,7 @@ __all__ = [
     "find",
     "finish",
     "get",
+    "get_all",
     "give_back",
     "held_by",
     "ids_matching",
@@ -75,6 +76,7 @@ _NOTHING_YET: dict[str, Any] = {
     ),
 }
 _GET = select(*_COLUMNS).where(jobs.c.id == bindparam("the_id"))
+_GET_ALL = select(*_COLUMNS).where(jobs.c.id.in_(bindparam("the_ids", expanding=True)))
 _BEGINNING = (
     select(*_COLUMNS)
     .where(jobs.c.id >= bindparam("prefix"), jobs.c.id < bindparam("beyond"))
@@ -125,6 +127,12 @@ def insert_many(tx: Transaction, new: Sequence[New]) -> list[Job]:
 def get(tx: Transaction, id: str) -> Job | None:
     row = tx.execute(_GET, {"the_id": id}).first()
     return None if row is None else Job(*row)
+
+
+def get_all(tx: Transaction, ids: Sequence[str]) -> dict[str, Job]:
+    """Those that there are, by id; a hundred at most, or so."""
+    rows = tx.execute(_GET_ALL, {"the_ids": list(ids)})
+    return {job.id: job for job in (Job(*row) for row in rows)}
 
 
 def find(tx: Transaction, prefix: str) -> Job:

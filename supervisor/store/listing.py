@@ -55,4 +55,5 @@ def page(tx: Transaction, choice: Choice, *, offset: int, limit: int) -> list[tu
 
 def read(tx: Transaction, ids: Sequence[str]) -> list[Job]:
     """Those that there still are, in the order given."""
-    return [job for job in (jobs.get(tx, job_id) for job_id in ids) if job is not None]
+    found = jobs.get_all(tx, ids)
+    return [found[job_id] for job_id in ids if job_id in found]

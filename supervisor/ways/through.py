@@ -4,7 +4,6 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ T = TypeVar("T")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BEGINNING = re.compile(r"[0-9a-f-]{1,36}", re.IGNORECASE)
 _SHORTEST_PREFIX = 4
+_OK, _ACCEPTED, _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _FAILED = 200, 202, 400, 404, 409, 500
 
 
 class SocketWay:
@@ -40,11 +40,11 @@ class SocketWay:
             "Idempotency-Key": submission.key or submission.spare_key,
         }
         answer = self._exchange.ask("POST", "/api/jobs", body=_body(submission), headers=headers)
-        if answer.status == HTTPStatus.CONFLICT:
+        if answer.status == _CONFLICT:
             raise InvalidKey
-        if answer.status == HTTPStatus.BAD_REQUEST:
+        if answer.status == _BAD_REQUEST:
             self._refuse_unknown(submission.type)
-        return _read(answer, reading.job, HTTPStatus.OK, HTTPStatus.ACCEPTED)
+        return _read(answer, reading.job, _OK, _ACCEPTED)
 
     def submit_many(self, submissions: Sequence[Submission], start: Callable[[str], Start]) -> list[Job]:
         raise NotThisWay("REST submits one job at a time, each in a transaction of its own")
@@ -78,20 +78,20 @@ class SocketWay:
     def cancel(self, job: str) -> Cancellation:
         job_id = self._whole(job)
         answer = self._of_job("DELETE", job_id, "/cancel")
-        if answer.status == HTTPStatus.CONFLICT:
+        if answer.status == _CONFLICT:
             return Cancellation(CancelAnswer.ALREADY_ENDED, self.get(job_id))
         return _read(
             answer,
             lambda document: Cancellation(CancelAnswer(answer.header(CANCEL_HEADER)), reading.job(document)),
-            *(HTTPStatus.OK, HTTPStatus.ACCEPTED),
+            *(_OK, _ACCEPTED),
         )
 
     def retry(self, job: str) -> Job:
         job_id = self._whole(job)
         answer = self._of_job("POST", job_id, "/retry")
-        if answer.status == HTTPStatus.CONFLICT:
+        if answer.status == _CONFLICT:
             raise not_ended(self.get(job_id))
-        return _read(answer, reading.job, HTTPStatus.ACCEPTED)
+        return _read(answer, reading.job, _ACCEPTED)
 
     def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
         raise NotThisWay("REST cancels one job, whatever has become of it since it was listed")
@@ -111,7 +111,7 @@ class SocketWay:
 
     def _of_job(self, method: str, job_id: str, rest: str = "") -> Answer:
         answer = self._exchange.ask(method, f"/api/jobs/{job_id.lower()}{rest}")
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer.status == _NOT_FOUND:
             raise _unknown(job_id)
         return answer
 
@@ -154,10 +154,10 @@ def _body(submission: Submission) -> bytes:
     return ("{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}").encode()
 
 
-def _read(answer: Answer, read: Callable[[Any], T], *good: HTTPStatus) -> T:
-    if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+def _read(answer: Answer, read: Callable[[Any], T], *good: int) -> T:
+    if answer.status == _FAILED:
         raise WayLost("the server failed")
-    if answer.status not in (good or (HTTPStatus.OK,)):
+    if answer.status not in (good or (_OK,)):
         raise NotThisWay(f"the server answered {answer.status}")
     try:
         return read(answer.json)
