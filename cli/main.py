@@ -13,7 +13,8 @@ from cli.options import places
 NAME = "asyncworker"
 
 VERBS = tuple(
-    "serve submit status list cancel retry wait logs prune backup types check doctor unit version completion".split()
+    "serve submit status list cancel retry wait logs prune backup types check doctor unit version"
+    " completion".split()
 )
 """In the order of use, not of the alphabet."""
 
