@@ -5,11 +5,14 @@ Imported only for such a handler: asyncio costs more than everything else in a c
 
 import asyncio
 import signal
+import sys
 import types
-from collections.abc import Awaitable, Coroutine, Generator
-from types import TracebackType
+from collections.abc import Awaitable, Coroutine, Generator, Iterator
+from functools import partial
+from types import FrameType, TracebackType
 from typing import Any, cast
 
+from workers import stacks
 from workers.context import JobCancelled
 from workers.interrupt import Interrupt
 
@@ -34,7 +37,11 @@ def run(handler: Coroutine[Any, Any, Any], interrupt: Interrupt) -> Any:
             if task is not None and not interrupt.raised and task.cancel():
                 interrupt.enter()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, arrive)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, arrive)
+        # The stacks of threads end in the event loop: what waits in it is told by its tasks.
+        tell = partial(_tell_tasks, task, handler)
+        stacks.register(partial(loop.add_signal_handler, signal.SIGQUIT, tell), chain=True)
         return await cast("Awaitable[Any]", _translated(handler, interrupt))
 
     _teach_task_groups()
@@ -43,6 +50,7 @@ def run(handler: Coroutine[Any, Any, Any], interrupt: Interrupt) -> Any:
     finally:
         # asyncio restores the default, which would kill us between the handler's end and the report.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stacks.register()
 
 
 @types.coroutine
@@ -69,6 +77,27 @@ def _translated(handler: Coroutine[Any, Any, Any], interrupt: Interrupt) -> Gene
                 thrown = AsyncJobCancelled("the job was cancelled or is over its timeout")
         except BaseException as error:  # noqa: BLE001  (thrown in by whoever drives us; it belongs to the coroutine)
             thrown = error
+
+
+def _tell_tasks(main: asyncio.Task[Any] | None, handler: Coroutine[Any, Any, Any]) -> None:
+    """As faulthandler does for threads. The task that we made for the handler is told by the handler."""
+    lines = []
+    for task in asyncio.all_tasks():
+        lines.append(f"Task {task.get_name()} (most recent call first):")
+        for frame in reversed(list(_frames(handler if task is main else task.get_coro()))):
+            code = frame.f_code
+            lines.append(f'  File "{code.co_filename}", line {frame.f_lineno} in {code.co_name}')
+    sys.stderr.write("\n" + "\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def _frames(waits: Any) -> Iterator[FrameType]:
+    """Of a coroutine that is suspended, and of those that it waits for: the outermost first."""
+    while waits is not None:
+        frame = getattr(waits, "cr_frame", None) or getattr(waits, "gi_frame", None)
+        if frame is not None:
+            yield frame
+        waits = getattr(waits, "cr_await", None) or getattr(waits, "gi_yieldfrom", None)
 
 
 def _teach_task_groups() -> None:

@@ -10,6 +10,7 @@ import faulthandler
 import os
 import signal
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from workers.identity import Identity
@@ -33,12 +34,19 @@ def arm(timeout: float | None, grace: float) -> bool:
     Unasked for those that have blocked every signal: a thread of faulthandler's waits, without the
     interpreter lock. Only where there is a timeout; True where it waits.
     """
-    faulthandler.register(_SIGNAL, file=2, all_threads=True, chain=False)
+    register()
     if timeout is not None:
         with contextlib.suppress(RuntimeError, OverflowError):  # no more threads; a time beyond the clock
             faulthandler.dump_traceback_later(due(timeout, grace), file=2)
             return True
     return False
+
+
+def register(before: Callable[[], None] = lambda: None, *, chain: bool = False) -> None:
+    """Answer to the signal; `chain`: and then have that heard which `before` has installed for it."""
+    faulthandler.unregister(_SIGNAL)  # else faulthandler would keep what was there before it the first time
+    before()
+    faulthandler.register(_SIGNAL, file=2, all_threads=True, chain=chain)
 
 
 def due(timeout: float, grace: float) -> float:

@@ -47,7 +47,7 @@ HANGS = {
         time.sleep(600)""",
 }
 
-LINE = "asyncworker: still running 0.3"
+LINE = "asyncworker: still running "
 
 
 def source(body: str) -> str:
@@ -142,7 +142,7 @@ def handler(how):
 def test_what_keeps_a_process_from_ending_after_its_work_is_shown(keeper: TestKeeper, how: str) -> None:
     ended = keeper.run(LINGERS, payload=json.dumps(how)).ended()
     check_law(ended)
-    assert "asyncworker: its process was still there 0.3" in ended.log
+    assert "asyncworker: its process was still there " in ended.log
     assert "after its last word; where its threads are:\n" in ended.log
     assert ended.log.count("in stuck\n") == 1
     assert (ended.outcome.status, ended.outcome.result) == (JobStatus.COMPLETED, "1")
@@ -217,3 +217,43 @@ def test_a_log_that_is_no_file_any_more_keeps_nobody_waiting(
     assert other.read_text() == ""
     if what == "None":
         assert not os.path.lexists(job.job.log)
+
+
+def test_of_a_coroutine_it_is_told_where_each_of_its_tasks_waits(keeper: TestKeeper) -> None:
+    job = keeper.run("""
+    import asyncio
+    async def elsewhere():
+        await asyncio.sleep(600)
+    async def stuck():
+        while True:
+            try:
+                print("there", flush=True)
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                pass
+    async def handler(payload):
+        other = asyncio.create_task(elsewhere(), name="the other")
+        await stuck()
+    """)
+    job.says("there")
+    job.terminate("timeout")
+    log = job.ended().log
+    threads, *tasks = log.split("\nTask ")
+    assert LINE in threads
+    told = {task.partition(" (most recent call first):")[0]: task for task in tasks}
+    assert "in elsewhere" in told["the other"]
+    (main,) = (task for name, task in told.items() if name != "the other")
+    assert main.index("in sleep") < main.index("in stuck") < main.index("in handler")
+
+
+def test_after_a_coroutine_its_process_is_asked_as_ever(keeper: TestKeeper) -> None:
+    ended = keeper.run("""
+    import threading, time
+    def lingering():
+        time.sleep(600)
+    async def handler(payload):
+        threading.Thread(target=lingering).start()
+        return 1
+    """).ended()
+    assert ended.value == 1
+    assert "in lingering\n" in ended.log
