@@ -336,8 +336,8 @@ class Service:
         found = set(carriers(*self.owners()))
         found |= set(workers_of(self.state_dir))
         known = {(who.pid, who.start_ticks) for who in found}
-        noted = {Identity(note["pid"], note["ticks"]) for note in self.notes() if runs(note)}
-        return [*found, *(who for who in noted if (who.pid, who.start_ticks) not in known)]
+        noted = {(note["pid"], note["ticks"]) for note in self.notes()} - known
+        return [*found, *(who for each in noted if (who := Identity(*each)).is_running())]
 
     def strays(self) -> list[Identity]:
         """What should not be alive while no job runs: all but the keepers of the living, and their spares."""

@@ -38,6 +38,7 @@ class Report:
     violations: list[str]
     begun: int
     kills: int
+    strikes: int
     done: Counter[str]
     statuses: Counter[str]
     attempts: int
@@ -45,7 +46,8 @@ class Report:
 
     def lines(self) -> list[str]:
         return [
-            f"{self.begun} actions, {self.kills} supervisors ended by SIGKILL, in {self.seconds:.0f} s",
+            f"{self.begun} actions in {self.seconds:.0f} s",
+            f"supervisors ended by SIGKILL: {self.kills}, of them at named points: {self.strikes}",
             f"jobs: {_listed(self.statuses)}; attempts: {self.attempts}",
             *(f"  {what}: {number}" for what, number in sorted(self.done.items())),
             *(f"BROKEN: {violation}" for violation in self.violations[:_SHOWN]),
@@ -97,7 +99,8 @@ class Torture:
         return Report(
             found,
             begun,
-            self.seats.kills + self.seats.count_strikes(),
+            self.seats.kills(),
+            self.seats.strikes(),
             self.book.done,
             Counter(job["status"] for job in history.jobs.values()),
             sum(map(len, history.attempts.values())),

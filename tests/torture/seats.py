@@ -17,8 +17,10 @@ from tests.torture.plan import Step, Strike
 from workers.identity import Identity
 
 _DRAIN = {"ASYNCWORKER_DRAIN_TIMEOUT": "0.5"}
-_TO_STRIKE = 4.0
+_TO_STRIKE = 3.0
 """Seconds that a point is waited for; it may come later all the same."""
+DURING_A_STOP = ("last_outcome_recorded", "deregistered")
+"""Points that are on no other way."""
 _TO_BE_READY = 20.0
 
 
@@ -31,8 +33,7 @@ class Seats:
         self._asked: set[int] = set()
         self._markers: dict[int, Path] = {}
         """By pid, of those that are to strike themselves."""
-        self.kills = 0
-        """Supervisors that were ended by SIGKILL."""
+        self._killed: set[int] = set()
 
     def do(self, step: Step) -> None:
         act = step.act
@@ -61,7 +62,8 @@ class Seats:
         if serving.process.poll() is None:
             self._asked.add(serving.pid)
             serving.kill()
-            self.kills += serving.process.returncode == -signal.SIGKILL
+            if serving.process.returncode == -signal.SIGKILL:
+                self._killed.add(serving.pid)
 
     def stop(self, serving: Serving) -> None:
         """As a service manager does."""
@@ -86,12 +88,16 @@ class Seats:
     def _struck(self, serving: Serving) -> bool:
         return serving.pid in self._markers and self._markers[serving.pid].exists()
 
-    def count_strikes(self) -> int:
-        """Those that killed themselves at their point."""
+    def kills(self) -> int:
+        """Supervisors that were ended by SIGKILL: by us, or by themselves at their point."""
+        return len(self._killed) + self.strikes()
+
+    def strikes(self) -> int:
+        """Those that ended themselves."""
         return sum(
             self._struck(serving)
             and serving.process.poll() == -signal.SIGKILL
-            and serving.pid not in self._asked
+            and serving.pid not in self._killed
             for service in self._ground.services
             for serving in service.supervisors
         )
@@ -147,13 +153,24 @@ class Seats:
         marker = self._ground.folder / f"struck-{number}"
         serving = service.crash(act.point, act.role, marker, **_DRAIN)
         self._markers[serving.pid] = marker
-        with suppress(AssertionError):
-            eventually(lambda: marker.exists() or serving.process.poll() is not None, _TO_STRIKE)
+        self._await_the_strike(serving, marker, act.point)
         if marker.exists():
             self._book.count(f"struck {act.role}")
             if act.role in ("supervisor", "both"):
                 serving.process.wait(20)
                 self._start_after(service, act)
+
+    def _await_the_strike(self, serving: Serving, marker: Path, point: str) -> None:
+        """From when it is ready on not for long: what leads to its point may come later, or never."""
+
+        def over() -> bool:
+            return marker.exists() or serving.process.poll() is not None
+
+        with suppress(AssertionError):
+            eventually(lambda: over() or is_ready(serving), _TO_BE_READY)
+            if point in DURING_A_STOP:
+                self.stop(serving)
+            eventually(over, _TO_STRIKE)
 
 
 def _traceback_in(log: str, *, asked: bool) -> str:

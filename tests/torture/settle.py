@@ -6,6 +6,7 @@ import sqlite3
 import time
 
 from tests.support.eventually import eventually
+from tests.support.service import Service
 from tests.torture.ground import Ground, types
 from tests.torture.seats import Seats, is_ready, living, reload
 from workers import subtree
@@ -15,14 +16,12 @@ PATIENCE = 180.0
 
 
 def settle(ground: Ground, seats: Seats) -> list[str]:
-    """Both seats serve until every job has ended, and then stop. What is alive afterwards."""
+    """Some supervisor serves until every job has ended, and then all stop. What is alive afterwards."""
     for service in ground.services:
         service.configure(types(ground.database))
         for serving in living(service):
             serving.signal(signal.SIGCONT)
             reload(serving)
-        if not living(service):
-            seats.start(service, be_ready=False)
     _all_ended(ground, seats)
     left = _stopped(ground, seats)
     with contextlib.suppress(AssertionError):
@@ -35,7 +34,8 @@ def _all_ended(ground: Ground, seats: Seats) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not _is_over(ground):
         for service in ground.services:
-            if not living(service):  # one that had been told to stop, or to strike itself
+            # The first serves; the other where only it can reach what its predecessors left.
+            if not living(service) and (service is ground.services[0] or _folders(service)):
                 seats.start(service, be_ready=True)
         time.sleep(0.1)
 
@@ -46,7 +46,14 @@ def _is_over(ground: Ground) -> bool:
     with contextlib.closing(sqlite3.connect(ground.database, timeout=20)) as database:
         (jobs,) = database.execute("SELECT count(*) FROM jobs WHERE completed_at IS NULL").fetchone()
         (lives,) = database.execute("SELECT count(*) FROM supervisors WHERE ended_at IS NULL").fetchone()
-    return not jobs and lives == len(serving) and all(map(is_ready, serving))
+    settled = not jobs and lives == len(serving) and all(map(is_ready, serving))
+    return settled and not any(map(_folders, ground.services))
+
+
+def _folders(service: Service) -> list[str]:
+    """Private directories of jobs."""
+    work = service.state_dir / "work"
+    return [each.name for each in work.iterdir()] if work.exists() else []
 
 
 def _stopped(ground: Ground, seats: Seats) -> list[str]:
@@ -68,7 +75,6 @@ def _alive(ground: Ground) -> list[str]:
     """Processes by their environment, their directory and their notes; and what is left of them."""
     found = [f"process {who.pid}" for service in ground.services for who in service.alive()]
     for service in ground.services:
-        work = service.state_dir / "work"
-        found += [f"directory {each.name}" for each in work.iterdir()] if work.exists() else []
+        found += [f"directory {name}" for name in _folders(service)]
         found += [f"control group {each}" for owner in service.owners() for each in subtree.left_of(owner)]
     return sorted(set(found))

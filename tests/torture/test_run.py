@@ -15,7 +15,7 @@ from tests.torture.run import Torture
 
 SEED = int(os.environ.get("ASYNCWORKER_TEST_TORTURE_SEED", random.SystemRandom().randrange(2**32)))
 ACTIONS = 250
-SECONDS = 12.0
+SECONDS = 10.0
 
 pytestmark = pytest.mark.system
 
