@@ -26,6 +26,7 @@ def detach(keeper: int, keep: tuple[int, ...]) -> None:
     if not kernel.die_with_parent(signal.SIGKILL, keeper):
         os._exit(0)
     guard.offer_to_the_kernel()
+    kernel.leave_session_keyring()  # where no more can be had the keeper's is empty, too
     os.umask(0o077)
     reset_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

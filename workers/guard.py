@@ -1,6 +1,7 @@
 """What the service does for its own safety: it cannot be looked into, and memory is taken from jobs first."""
 
 import contextlib
+import sys
 
 from workers import files, kernel
 
@@ -20,6 +21,12 @@ def guard_the_service() -> None:
         _adjust(min(_score(), _SERVICE_GOES_LAST))
     # Last: the file above would be root's.
     kernel.be_readable(by_our_user=False)
+
+
+def leave_keys_behind() -> None:
+    """For a keeper: what is in the session keyring of the service is for no job."""
+    if not kernel.leave_session_keyring():
+        sys.stderr.write("the session keyring cannot be left: jobs can take the keys that are in it\n")
 
 
 def offer_to_the_kernel() -> None:

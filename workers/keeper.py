@@ -22,7 +22,7 @@ from workers.broom import Broom
 from workers.channel import Channel
 from workers.containment import KEEPER_IGNORES, PYTHON_IGNORES
 from workers.frames import Frame
-from workers.guard import guard_the_service
+from workers.guard import guard_the_service, leave_keys_behind
 from workers.holding import Holding
 from workers.kept import Kept
 from workers.launch import Launched
@@ -312,6 +312,7 @@ def main() -> None:
     _take_signals()
     kernel.become_subreaper()
     guard_the_service()
+    leave_keys_behind()
     cookie = os.environ[COOKIE]
     groups = Subtree(cookie, [] if os.environ.get(ISOLATION) == "tree" else None)
     Keeper(Channel(link), groups, *lifeline).serve()

@@ -1,6 +1,7 @@
-"""What is asked of Linux and Python has no function for: prctl(2), capset(2), fallocate(2)."""
+"""What is asked of Linux and Python has no function for: prctl(2), capset(2), keyctl(2), fallocate(2)."""
 
 import ctypes
+import errno
 import os
 
 _PR_SET_PDEATHSIG = 1
@@ -11,6 +12,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280, "armv7l": 311}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 _CAP_SYS_ADMIN = 21
 _CAPABILITY_VERSION_3 = 0x20080522
 _FALLOC_FL_KEEP_SIZE = 1
@@ -68,6 +71,19 @@ def may_administer() -> bool:
     header, data = _Header(_CAPABILITY_VERSION_3, 0), (_Data * 2)()
     _done(_libc.capget(ctypes.byref(header), data))
     return bool(data[0].effective >> _CAP_SYS_ADMIN & 1)
+
+
+def leave_session_keyring() -> bool:
+    """Have a new, empty one: in that of a login or a service lie tickets and passphrases (keyrings(7)).
+
+    Inherited by fork and exec. False where our user has as many keys as it may. Where keyctl(2) is
+    forbidden, as in many containers, nobody below takes a key either.
+    """
+    number = _KEYCTL.get(os.uname().machine)
+    if number is None:
+        return False
+    joined = _libc.syscall(ctypes.c_long(number), ctypes.c_int(_KEYCTL_JOIN_SESSION_KEYRING), None)
+    return joined != -1 or ctypes.get_errno() in (errno.EPERM, errno.ENOSYS)
 
 
 def bound_capabilities() -> None:

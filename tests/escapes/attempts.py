@@ -22,6 +22,10 @@ Facts = dict[str, Any]
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
 SYS_PIDFD_GETFD = 438
 SYS_IO_URING_SETUP = 425
+SYS_KEYCTL = {"x86_64": 250}.get(os.uname().machine, 219)
+SYS_ADD_KEY = {"x86_64": 248}.get(os.uname().machine, 217)
+KEYCTL_SEARCH, SESSION_KEYRING = 10, -3
+SIBLINGS = b"of another job"
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -43,7 +47,8 @@ def _try(name: str, facts: Facts) -> str:
 
 
 def stay(payload: Any) -> None:
-    """A job that others may try to get at."""
+    """A job that others may try to get at, with a key in its session keyring."""
+    libc.syscall(SYS_ADD_KEY, b"user", SIBLINGS, b"secret", 6, SESSION_KEYRING)
     os.write(1, b"here\n")
     signal.pause()
 
@@ -152,6 +157,15 @@ def kill_everything(facts: Facts) -> None:
     child = subprocess.Popen(["sleep", "60"])
     os.kill(-1, signal.SIGKILL)
     assert child.wait() != -signal.SIGKILL, "only its own"
+
+
+def take_a_key_of_the_service(facts: Facts) -> None:
+    """From the session keyring (keyrings(7)), which is inherited: tickets are in there, and passphrases."""
+    _take(facts["key"].encode())
+
+
+def take_a_key_of_another_job(facts: Facts) -> None:
+    _take(SIBLINGS)
 
 
 # The files of the service
@@ -323,6 +337,10 @@ def any_of(pids: list[int], attempt: Callable[[int], object]) -> None:
         else:
             return
     raise errors[0]
+
+
+def _take(key: bytes) -> None:
+    _called(libc.syscall(SYS_KEYCTL, KEYCTL_SEARCH, SESSION_KEYRING, b"user", key, 0))
 
 
 def _trace(pid: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.escapes.attempts import SESSION_KEYRING, SYS_ADD_KEY, SYS_KEYCTL
 from tests.support.keeper import RunningJob, TestKeeper, keeper_in
 from tests.support.ordinary import UID
 from workers.confinement import Confinement
@@ -86,7 +87,7 @@ def ground_of(*, root: bool, namespaces: bool = True) -> Iterator[Ground]:
         for path in [*folder.rglob("*"), folder]:
             if through and path.name != "id":
                 os.chown(path, UID, UID, follow_symlinks=False)
-        facts |= _shared_memory(facts["mark"], undo)
+        facts |= _shared_memory(facts["mark"], undo) | _key(facts["mark"])
         keeper = undo.enter_context(keeper_in(folder, through=through))
         service = subprocess.Popen(
             [*through, sys.executable, "-c", _GUARDED, str(HERE.parent.parent), facts["database"]],
@@ -182,6 +183,14 @@ def _shared_memory(mark: str, undo: ExitStack) -> dict[str, int]:
     file.touch()
     undo.callback(file.unlink)
     return {"shm_key": key}
+
+
+def _key(mark: str) -> dict[str, str]:
+    """In a session keyring of our own, which the service inherits; none where that is forbidden."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    joined = libc.syscall(SYS_KEYCTL, 1, None) > 0
+    there = joined and libc.syscall(SYS_ADD_KEY, b"user", mark.encode(), b"secret", 6, SESSION_KEYRING) > 0
+    return {"key": mark if there else ""}
 
 
 def _end(service: "subprocess.Popen[bytes]") -> None:

@@ -33,6 +33,7 @@ DEADLY = {"kill_everything"}
 """Never tried where nothing is said to stop it."""
 NEEDED = {
     "open_a_disk": "disk",
+    "take_a_key_of_the_service": "key",
     "reach_the_host_of_the_virtual_machine": "vsock",
     "make_sockets_past_the_filter": "io_uring",
     "connect_to_a_socket_of_the_host": "run_socket",
