@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import workers
-from workers import command, containment, handlers, names, output, report, sandbox, stacks
+from workers import command, containment, handlers, names, namespaces, output, report, sandbox, stacks
 from workers.assignment import Assignment
 from workers.context import JobCancelled, JobContext
 from workers.frames import BrokenStream, Decoder, Frame
@@ -70,10 +70,11 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
         output.redirect(job.log)
         containment.surround(job.environment, job.nice)
         containment.enter(job.directory, private=job.private_directory)
+        users = namespaces.of_users()
         alone = sandbox.confine(job.confinement, Place.of(job), keeper, reporter)
         if job.confinement.asks_for_sandbox:
             reporter.tell("alone" if alone else "together")
-        limit_this_process(job.limits)
+        limit_this_process(job.limits, own_users=namespaces.of_users() != users)
         interrupt.arm()
         if job.command is not None:
             reporter.say({"kind": "executing"})

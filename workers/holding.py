@@ -50,11 +50,8 @@ class Holding:
         told = dict(limits)
         if limits["memory"] is not None:
             told["memory_by_process"] = not self._limited(memory=limits["memory"])
-        if limits["processes"] is not None and not self._limited(processes=limits["processes"]):
-            told["refused"] = (
-                f"limits.processes is {limits['processes']}, and nothing on this host can hold a job to that:"
-                " it takes control groups with the pids controller"
-            )
+        if limits["processes"] is not None:
+            told["processes_by_user"] = not self._limited(processes=limits["processes"])
         return told
 
     def seconds(self) -> float:

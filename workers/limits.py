@@ -20,14 +20,22 @@ class Limits:
     """Bytes in one written file."""
     memory_by_process: bool = False
     """Whether memory is held for each process, because no control group can hold it for all."""
-    refused: str | None = None
-    """A limit that nothing on this host can hold a job to: then it is not started."""
+    processes_by_user: bool = False
+    """Whether processes are to be held by counting those of the user: no control group can hold them."""
 
 
-def limit_this_process(limits: Limits) -> None:
-    """What a process inherits, and cannot raise again. Raises TargetError where it cannot be held to it."""
-    if limits.refused is not None:
-        raise TargetError(limits.refused)
+def limit_this_process(limits: Limits, *, own_users: bool) -> None:
+    """What a process inherits, and cannot raise again. Raises TargetError where it cannot be held to it.
+
+    `own_users`: whether it is in a user namespace of its own, which holds nobody else's processes.
+    """
+    if limits.processes_by_user and limits.processes is not None:
+        if not own_users:
+            raise TargetError(
+                f"limits.processes is {limits.processes}, and nothing on this host can hold a job to that:"
+                " it takes control groups with the pids controller"
+            )
+        _set(resource.RLIMIT_NPROC, limits.processes, "processes")
     if limits.memory_by_process and limits.memory is not None:
         # Not RLIMIT_AS: threads reserve far more addresses than they use (getrlimit(2)).
         _set(resource.RLIMIT_DATA, limits.memory, "memory")

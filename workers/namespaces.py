@@ -41,6 +41,12 @@ def leave(kinds: int) -> None:
             Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
 
 
+def of_users() -> int | None:
+    """The user namespace that we are in, where the kernel counts processes by it (Linux 5.14)."""
+    major, minor, *_ = os.uname().release.replace("-", ".").split(".")
+    return os.stat("/proc/self/ns/user").st_ino if (int(major), int(minor)) >= (5, 14) else None
+
+
 def check_proc(mounts: Path = Path("/proc/self/mountinfo")) -> None:
     """In a user namespace /proc can be mounted only where nothing covers parts of it, as containers do.
 

@@ -98,6 +98,7 @@ def ground_of(*, root: bool, namespaces: bool = True) -> Iterator[Ground]:
         assert service.stdout is not None
         assert service.stdout.readline() == b"ready\n"
         keeper.start()
+        facts["uid"] = folder.stat().st_uid
         yield Ground(folder, keeper, facts | {"service": [service.pid, keeper.pid]})
 
 

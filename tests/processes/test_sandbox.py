@@ -16,6 +16,7 @@ from tests.support.processes import gone
 from workers import namespaces
 from workers.confinement import CannotConfine, Confinement
 from workers.identity import Identity
+from workers.limits import Limits
 from workers.trees import left_by, tree_of
 
 WHOSE = ("root's", "an ordinary user's")
@@ -254,6 +255,43 @@ def test_a_full_private_tmp_is_full_for_this_job_alone(ground: Ground) -> None:
     job = run(ground, source, payload=f'"{file}"', confinement=what)
     assert job.ended().value == "No space left on device"
     assert not Path(file).exists()
+
+
+FORKS = """
+    import os, time
+    def handler(payload):
+        for started in range(100):
+            try:
+                if os.fork() == 0:
+                    time.sleep(60)
+            except BlockingIOError:
+                return started
+"""
+
+
+def test_it_can_start_no_more_processes_than_it_may(ground: Ground) -> None:
+    """With a control group or without one; two are the sandbox's own, and it is one itself."""
+    both = [run(ground, FORKS, limits=Limits(processes=10)) for _ in range(2)]
+    outcomes = [job.ended().outcome for job in both]
+    if outcomes[0].failure_kind is FailureKind.NOT_STARTED and ground.facts["uid"] == 0:
+        pytest.skip("no control group with a controller for processes here, and no user namespace")
+    assert [outcome.result for outcome in outcomes] == ["7", "7"]
+
+
+def test_a_user_namespace_within_is_no_way_to_have_more_of_them(ground: Ground) -> None:
+    source = """
+    import ctypes, os, time
+    def handler(payload):
+        if ctypes.CDLL(None).unshare(0x10000000) != 0: return 0
+        for started in range(100):
+            try:
+                if os.fork() == 0:
+                    time.sleep(60)
+            except BlockingIOError:
+                return started
+"""
+    outcome = run(ground, source, limits=Limits(processes=10)).ended().outcome
+    assert outcome.result is None or int(outcome.result) <= 7
 
 
 WRITES = """
