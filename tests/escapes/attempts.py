@@ -198,6 +198,11 @@ def put_a_file_into_the_state_folder(facts: Facts) -> None:
     (Path(facts["state"]) / name).touch()
 
 
+def change_the_mode_of_the_database(facts: Facts) -> None:
+    """For others to read, say. Here it gets the one that it has."""
+    os.chmod(facts["database"], 0o600)
+
+
 def follow_a_link_to_the_database(facts: Facts) -> None:
     os.symlink(facts["database"], "symbolic")
     with contextlib.suppress(OSError):
