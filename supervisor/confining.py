@@ -1,5 +1,6 @@
 """A job type -> what the kernel is to keep its jobs from."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def confinement(job_type: JobType, hidden: Sequence[Path]) -> Confinement:
         writable=[str(path) for path in sandbox.writable],
         hidden=[str(path) for path in hidden],
     )
+
+
+def needs_pids_controller(job_type: JobType) -> bool:
+    """Whether nothing else holds it to its processes. In an ordinary user's sandbox they count apart."""
+    return job_type.limits.processes is not None and not (job_type.sandbox.asked and os.geteuid() != 0)
 
 
 def service_files(state_dir: Path, lifelines: Path, ours: Mapping[str, str]) -> list[Path]:

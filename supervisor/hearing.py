@@ -1,9 +1,9 @@
 """What keepers say: it goes into the table of children, and to whoever asked."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
+from supervisor.confining import needs_pids_controller
 from supervisor.journal import Event
 from supervisor.keeper import Keeper
 from supervisor.lifecycle import Isolation
@@ -31,12 +31,7 @@ def _hear_ready(s: Supervision, keeper: Keeper, frame: Frame) -> None:
 def _say_what_is_not_held(s: Supervision, keeper: Keeper, held: list[str]) -> None:
     types = keeper.job_types.types.values()
     memory = [each.name for each in types if each.limits.memory is not None]
-    # In the sandbox of an ordinary user they are held without a control group.
-    processes = [
-        each.name
-        for each in types
-        if each.limits.processes is not None and not (each.sandbox.asked and os.geteuid())
-    ]
+    processes = [each.name for each in types if needs_pids_controller(each)]
     if memory and "memory" not in held:
         s.journal.say(Event.MEMORY_HELD_BY_PROCESS, types=", ".join(memory))
     if processes and "pids" not in held:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from cli.checkup.finding import CONFIGURATION, Finding, failure, ok, warning
-from supervisor.confining import confinement
+from supervisor.confining import confinement, needs_pids_controller
 from supervisor.jobtypes.records import JobTypes
 from supervisor.store.records import Supervisor
 from workers.confinement import Confinement
@@ -76,7 +76,7 @@ def judge(hold: Hold, types: JobTypes | None) -> Iterator[Finding]:
                 f"{name}: limits.memory is held for each process, not for all of a job together ({where})",
                 "Run the service where it has the memory controller: see docs/isolation.md.",
             )
-        if each.limits.processes is not None and "pids" not in hold.limits:
+        if needs_pids_controller(each) and "pids" not in hold.limits:
             yield _processes_not_held(name, where, certain=hold.of_the_service)
 
 

@@ -4,13 +4,14 @@ import grp
 import os
 import pwd
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from supervisor.assigning import environment
-from supervisor.confining import confinement, service_files
-from supervisor.jobtypes.records import Env, JobType, RunAs
+from supervisor.confining import confinement, needs_pids_controller, service_files
+from supervisor.jobtypes.records import Env, JobType, Limits, RunAs, Sandbox
 from tests.escapes.ground import OTHER, Ground, ground_of
 from tests.support.eventually import eventually
 from tests.support.keeper import RunningJob
@@ -126,3 +127,21 @@ def test_what_is_hidden_is_the_state_folder_and_what_lies_elsewhere(tmp_path: An
         state, tmp_path / "d" / "j.db-owners", {"ASYNCWORKER_TOKEN_FILE": str(tmp_path / "t")}
     )
     assert {tmp_path / "t", tmp_path / "d" / "j.db", tmp_path / "d" / "j.db-wal"} < {*outside}
+
+
+@pytest.mark.parametrize(
+    "asked,uid,needed", [(False, 0, True), (False, 5, True), (True, 0, True), (True, 5, False)]
+)
+def test_only_an_ordinary_users_sandbox_counts_processes_without_a_controller(
+    monkeypatch: pytest.MonkeyPatch, *, asked: bool, uid: int, needed: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    one = JobType(
+        name="J",
+        handler="a:b",
+        max_concurrency=1,
+        limits=Limits(processes=5),
+        sandbox=Sandbox(network=not asked),
+    )
+    assert needs_pids_controller(one) is needed
+    assert not needs_pids_controller(replace(one, limits=Limits()))
