@@ -10,9 +10,10 @@ import os
 from functools import partial
 
 from supervisor.lifecycle import JobStatus
-from supervisor.store import jobs
+from supervisor.store import jobs, supervisors
 from supervisor.store.records import Job
 from supervisor.supervision import Entry, Supervision
+from workers import subtree
 
 
 class Tidying:
@@ -30,6 +31,8 @@ class Tidying:
         if now_for == self._done_for and s.clock.monotonic() < self._look_at:
             return
         new, self._look_at = now_for != self._done_for, float("inf")
+        if new:
+            _end_groups(entry)
         for name in _names(s):
             job = _job_in(entry, name)
             if job is None:
@@ -40,6 +43,14 @@ class Tidying:
             elif not _is_over(job, name) and job.owner != s.uuid:
                 self._look_at = s.clock.monotonic() + s.settings.recovery
         entry.afterwards(partial(setattr, self, "_done_for", now_for))
+
+
+def _end_groups(entry: Entry) -> None:
+    """Of supervisors on record as ended: one that was killed after that, with its keeper, has left them."""
+    for uuid in subtree.owners():
+        owner = supervisors.get(entry.tx, uuid)
+        if owner is not None and owner.ended_at is not None:
+            subtree.end(uuid)
 
 
 def _names(s: Supervision) -> list[str]:

@@ -105,6 +105,12 @@ def left_of(owner: str, where: list[Hierarchy] | None = None) -> list[Path]:
     ]
 
 
+def owners() -> set[str]:
+    """Whose groups there are, of whichever installation."""
+    folders = [folder.name for hierarchy in hierarchies() for folder in _listed(hierarchy.folder)]
+    return {name.removeprefix(_PREFIX).partition(".")[0] for name in folders if name.startswith(_PREFIX)}
+
+
 def end(owner: str) -> None:
     """End everything that this owner left in its groups, where the kernel can, and remove what is empty."""
     for folder in left_of(owner):

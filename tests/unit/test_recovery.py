@@ -17,6 +17,7 @@ from supervisor.store import attempts, jobs, supervisors
 from supervisor.store.records import Job, Supervisor
 from tests.support.builders import a_supervisor
 from tests.support.scripted import HELD, Scripted, scripted
+from workers import subtree
 from workers.identity import Identity
 
 NOBODY = Identity(4_000_000, 1, None)
@@ -257,6 +258,20 @@ def test_a_private_folder_here_is_removed_where_the_one_that_recovers_its_owner_
     directory.rmdir()
     it.tick()
     assert len(it.keeper.of("discard")) == 1
+
+
+def test_groups_are_ended_of_supervisors_on_record_as_ended_and_of_no_others(
+    it: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with it.store.write() as tx:
+        supervisors.register(tx, owner(it))
+        supervisors.set_state(tx, uuid="dead", state="stopped", now=1)
+        supervisors.register(tx, owner(it, uuid="living", identity=it.s.me))
+    ended: list[str] = []
+    monkeypatch.setattr(subtree, "owners", lambda: {"dead", "living", "a stranger"})
+    monkeypatch.setattr(subtree, "end", ended.append)
+    begin(it)
+    assert ended == ["dead"]
 
 
 def test_the_keeper_is_told_for_how_long_the_owner_has_been_silent(it: Scripted) -> None:
