@@ -23,7 +23,7 @@ _OF_A_USER = ("HOME", "LOGNAME", "SHELL", "TMPDIR", "USER")
 
 def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
     """Everything the child needs to know."""
-    where = s.settings.locations
+    where, token = s.settings.locations, os.environ.get("ASYNCWORKER_TOKEN_FILE")
     directory = job_type.working_directory or where.working_directory_of(job.id, job.attempt)
     return Assignment(
         job_id=job.id,
@@ -48,7 +48,7 @@ def assignment(s: Supervision, job: Job, job_type: JobType) -> Assignment:
         nice=job_type.nice,
         timeout=job_type.timeout,
         grace=job_type.grace,
-        confinement=confinement(job_type, service_files(where.state_dir, s.here.lifelines, os.environ)),
+        confinement=confinement(job_type, service_files(where.state_dir, s.here.lifelines, token)),
         limits=limits(job_type),
     )
 

@@ -121,11 +121,9 @@ def test_nothing_of_the_services_user_is_passed_on_to_another() -> None:
 
 def test_what_is_hidden_is_the_state_folder_and_what_lies_elsewhere(tmp_path: Any) -> None:
     state = tmp_path / "state"
-    inside = service_files(state, state / "jobs.db-owners", {"ASYNCWORKER_TOKEN_FILE": str(state / "token")})
-    assert inside == [state]
-    outside = service_files(
-        state, tmp_path / "d" / "j.db-owners", {"ASYNCWORKER_TOKEN_FILE": str(tmp_path / "t")}
-    )
+    inside = service_files(state, state / "jobs.db-owners", str(state / "token"))
+    assert inside == (state,)
+    outside = service_files(state, tmp_path / "d" / "j.db-owners", str(tmp_path / "t"))
     assert {tmp_path / "t", tmp_path / "d" / "j.db", tmp_path / "d" / "j.db-wal"} < {*outside}
 
 
