@@ -46,6 +46,7 @@ _CLAIM = _to(
     JobStatus.IN_PROGRESS,
     _THE_JOB,
     having(JobStatus.PENDING),
+    jobs.c.run_at.is_(None),
     jobs.c.attempt == bindparam("the_attempt") - 1,
     owner=bindparam("by"),
     attempt=bindparam("the_attempt"),
@@ -123,7 +124,7 @@ _STATUS = select(jobs.c.status).where(_THE_JOB)
 def claim(
     tx: Transaction, *, job_id: str, owner: str, attempt: int, child: ProcessIdentity, now: int
 ) -> bool:
-    """False where the job is no longer Pending, or another attempt of it has been made."""
+    """False where the job is no longer Pending, waits for its time, or had another attempt meanwhile."""
     values = {"the_id": job_id, "by": owner, "the_attempt": attempt, "its_pid": child.pid, "at": now}
     if not _won(tx, _CLAIM, values):
         return False

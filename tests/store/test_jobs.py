@@ -320,6 +320,22 @@ def test_a_job_that_waits_for_its_time_is_not_eligible_before_it(store: Store) -
         assert jobs.next_turn(tx) is None
 
 
+def test_a_job_that_waits_for_its_time_cannot_be_claimed(store: Store) -> None:
+    with store.write() as tx:
+        start(tx)
+        again(tx, run_at=NOW + 50)
+        asked: dict[str, Any] = {
+            "job_id": "job-1",
+            "owner": OWNER,
+            "attempt": 2,
+            "child": an_identity(),
+            "now": NOW + 10,
+        }
+        assert not jobs.claim(tx, **asked)
+        jobs.in_their_turn(tx, now=NOW + 50)
+        assert jobs.claim(tx, **asked)
+
+
 def test_a_job_that_waits_for_its_time_can_be_cancelled(store: Store) -> None:
     with store.write() as tx:
         start(tx)
