@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select
+from sqlalchemy import Select, TextClause
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import TextualSelect
 from sqlalchemy.sql.type_api import TypeEngine
 
 from supervisor.store.driver import raw_of
@@ -21,6 +22,7 @@ from supervisor.store.engine import Transaction
 _DIALECT = sqlite.dialect()
 
 
+Statement = Select[Any] | TextualSelect | TextClause | UpdateBase
 _Conversion = Callable[[Any], Any] | None
 
 
@@ -35,7 +37,7 @@ class _Parameter(NamedTuple):
 class Prepared:
     """`given` names the columns that are given at each run, where the statement is an INSERT."""
 
-    def __init__(self, statement: Select[Any] | UpdateBase, given: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: Statement, given: Sequence[str] | None = None) -> None:
         self.statement = statement
         self._given = given
 
@@ -65,7 +67,8 @@ class Prepared:
             bind = compiled.binds[name]
             default = _MISSING if bind.required else bind.value
             parameters.append(_Parameter(name, default, _here(bind.type).bind_processor(_DIALECT)))
-        columns = self.statement.selected_columns if isinstance(self.statement, Select) else ()
+        told = self.statement
+        columns = told.selected_columns if isinstance(told, Select | TextualSelect) else ()
         out_of: list[_Conversion] = [
             _here(column.type).result_processor(_DIALECT, None) for column in columns
         ]

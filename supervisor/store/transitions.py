@@ -4,7 +4,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, func, literal_column, select, text, update
 
 from supervisor.errors import UnknownJob
 from supervisor.lifecycle import JobStatus
@@ -108,9 +108,19 @@ _RETRY = _to(
     result=None,
     failure_kind=None,
 )
-_IN_THEIR_TURN = _change(having(JobStatus.PENDING), jobs.c.run_at <= bindparam("now"), run_at=None)
+# INDEXED BY, for which Core has no word in SQLite's dialect: without statistics SQLite takes the index of all
+# Pending jobs, and walks past a million that wait for nothing but a slot.
+_IN_THEIR_TURN = Prepared(
+    text(
+        "UPDATE jobs INDEXED BY jobs_pending_later SET run_at = NULL"
+        " WHERE status = 'Pending' AND run_at <= :now"
+    ).bindparams(bindparam("now", type_=Integer))
+)
 _NEXT_TURN = Prepared(
-    select(func.min(jobs.c.run_at)).where(having(JobStatus.PENDING), jobs.c.run_at.is_not(None))
+    text(
+        "SELECT min(run_at) AS run_at FROM jobs INDEXED BY jobs_pending_later"
+        " WHERE status = 'Pending' AND run_at IS NOT NULL"
+    ).columns(run_at=Integer)
 )
 _ASK_RUNNING = _change(
     _THE_JOB, having(JobStatus.IN_PROGRESS), _NOT_ASKED, cancel_requested_at=bindparam("at")
