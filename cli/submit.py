@@ -1,5 +1,6 @@
 """asyncworker submit: a new job, and if wanted, its end."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -47,6 +48,11 @@ def submit(
     if follow and as_json:
         raise click.UsageError("--follow shows the job's output, so it cannot be together with --json.")
     value = read_payload(payload)
+    if wait or follow:
+        # Before there is a job: where Ctrl-C breaks off an import while it makes a dataclass, by exec
+        # of text, Python will end by that signal, whatever exit code it is asked for.
+        for name in ("following", "live", "wording"):
+            import_module(f"cli.{name}")
     with connect(at) as client:
         job = client.submit(job_type, value, priority=priority)
         try:
@@ -70,7 +76,7 @@ def _leave(client: "Client", *, quiet: bool) -> int:
 
 
 def _wait(client: "Client", job: "Job", *, follow: bool, bare: bool) -> int:
-    # Half of what a submit would import without them.
+    # Imported already; who does not wait does without them.
     from cli.following import follow_output  # noqa: PLC0415
     from cli.live import watch_live  # noqa: PLC0415
     from cli.wording import ending  # noqa: PLC0415
