@@ -38,8 +38,21 @@ def _let_in(s: Supervision, entry: Entry) -> None:
     now = s.clock.monotonic()
     if now >= min(s.due_at, s.due_known_until):
         jobs.in_their_turn(entry.tx, now=s.clock.now())
-        s.due_at = _in_our_time(s, jobs.next_turn(entry.tx))
+        _let_in_turn(s, entry, now)
+        waits = [due for due in s.turns.values() if due > now]
+        s.due_at = min([_in_our_time(s, jobs.next_turn(entry.tx)), *waits])
         s.due_known_until = now + s.settings.tick
+
+
+def _let_in_turn(s: Supervision, entry: Entry, now: float) -> None:
+    """Those whose pause is over by our own clock, whatever the time of day is now."""
+    for job, attempt in [key for key, due in s.turns.items() if due <= now]:
+        jobs.in_turn(entry.tx, job_id=job, attempt=attempt)
+        entry.afterwards(partial(_forget_turn, s, job, attempt))
+
+
+def _forget_turn(s: Supervision, job: str, attempt: int) -> None:
+    s.turns.pop((job, attempt), None)
 
 
 def _in_our_time(s: Supervision, moment: int | None) -> float:

@@ -35,11 +35,18 @@ def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome, job_type: JobT
     if status is None:
         _say(s, entry, job, Event.JOB_LOST_RACE)
     elif again and status is JobStatus.PENDING:
+        if again.pause:
+            entry.afterwards(partial(_note_turn, s, job, s.clock.monotonic() + again.pause))
         facts = {"pause": again.pause, "attempt": job.attempt, "because": because}
         _say(s, entry, job, Event.JOB_TRIED_AGAIN, **facts)
     else:
         _say(s, entry, job, Event.JOB_ENDED, status=status, because=because)
     return status is not None
+
+
+def _note_turn(s: Supervision, job: Job, due: float) -> None:
+    s.turns[job.id, job.attempt] = due
+    s.due_at = min(s.due_at, due)
 
 
 def _say(s: Supervision, entry: Entry, job: Job, event: Event, **facts: object) -> None:

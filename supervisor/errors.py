@@ -92,6 +92,10 @@ class BackupFailed(AsyncWorkerError):
     """The backup could not be written, and nothing was left of it."""
 
 
+class GivenUp(AsyncWorkerError):
+    """It is on record that this supervisor is gone: it ends, and with it what it runs."""
+
+
 class UnreadableLog(AsyncWorkerError):
     """The log of this attempt cannot be read."""
 

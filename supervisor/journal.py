@@ -85,6 +85,10 @@ class Event(Enum):
     HTTP_JOB_TYPES_UNREADABLE = ("warning", "http goes on with the job types it had: {why}")
     HTTP_TOKEN_EXPOSED = ("warning", "others on this machine may read the token file {path}; chmod it to 600")
     JOBS_PRUNED = ("info", "removed after their time: {jobs}; {megabytes:.1f} MB of logs")
+    CLOCK_SET_FORWARD = (
+        "warning",
+        "the clock was set forward by {seconds:.0f} s; for a day nothing is removed by the new time",
+    )
     LOGS_NOT_REMOVED = ("error", "{why}; pruning goes on with everything else")
     DATABASE_UNAVAILABLE = (
         "error",

@@ -30,7 +30,7 @@ class Loop:
         self._owner = Owner()
         self._stopping = Stopping()
         self._tidying = Tidying()
-        self._retention = Retention()
+        self._retention = Retention(s.clock)
         self._nudged = True
         self._checkpoints = False
         self._tick_at = 0.0
@@ -89,6 +89,9 @@ class Loop:
         except OSError as error:
             self._take_again(error)
             return
+        except MemoryError:  # nothing has taken effect: it is as if the database had no room
+            self._wait_for_database(StoreUnavailable("the supervisor has no memory left to record anything"))
+            return
         self._seen = seen
         self._settle(entry)
 
@@ -122,6 +125,8 @@ class Loop:
             s.journal.say(Event.DATABASE_BACK)
         for effect in entry.effects:
             effect()
+        if self._wake_socket is not None:
+            self._wake_socket.renew()
         if not self._checkpoints:
             # Whoever had this duty may have died since we asked last.
             self._checkpoints = self._store.try_become_checkpointer()

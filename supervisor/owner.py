@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from supervisor.errors import GivenUp
 from supervisor.installed import installed_version
 from supervisor.lifecycle import Isolation
 from supervisor.store import supervisors
@@ -22,7 +23,10 @@ class Owner:
         return self._beat_at
 
     def beat(self, s: Supervision, entry: Entry) -> None:
-        """Register at first; then say that we live, and what state we are in."""
+        """Register at first; then say that we live, and what state we are in.
+
+        Raises GivenUp where it is on record that we do not.
+        """
         if self._state is not None and s.keeping.isolation not in (None, self._isolation):
             self._record_isolation(s, entry, s.keeping.isolation)
         state = "stopping" if s.draining else "running" if s.ready else "starting"
@@ -36,7 +40,9 @@ class Owner:
             supervisors.set_state(entry.tx, uuid=s.uuid, state=state, now=s.clock.now())
         elif now < self._beat_at:
             return
-        supervisors.beat(entry.tx, uuid=s.uuid, now=s.clock.now())
+        if not supervisors.beat(entry.tx, uuid=s.uuid, now=s.clock.now()):
+            # Whoever wrote that has Failed our jobs, and would take the next ones for orphans, too.
+            raise GivenUp
         entry.afterwards(lambda: self._note(state, now + s.settings.heartbeat))
 
     def deregister(self, s: Supervision, entry: Entry) -> None:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from supervisor.answers import Pruned
+from supervisor.clock import Clock
 from supervisor.journal import Event
 from supervisor.pruning import Pruning
+from supervisor.steady import SteadyClock
 from supervisor.store import Store
 from supervisor.supervision import Supervision
 
@@ -20,7 +22,10 @@ _PATIENCE = 10.0
 class Retention:
     """One pass after the other, for as long as the supervisor lives."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = SteadyClock(clock)
+        self._held_back = False
+        """Whether that has been said."""
         self._pruning: Pruning | None = None
         self._steps: Iterator[None] = iter(())
         self._due_at = 0.0
@@ -40,7 +45,8 @@ class Retention:
             return
         if self._pruning is None:
             locations = s.settings.locations
-            self._pruning = Pruning(store, locations.logs, s.settings.keep, s.clock, patient=False)
+            self._pruning = Pruning(store, locations.logs, s.settings.keep, self._clock, patient=False)
+            self._tell_of_a_step(s)
             self._steps = iter(self._pruning)
         self._due_at = began + _BETWEEN_PASSES
         over = True  # after an error, too
@@ -53,6 +59,12 @@ class Retention:
                 self._pruning = None
             else:
                 self._due_at = now + max(_SHORTEST_PAUSE, (_SHARE - 1) * (now - began))
+
+    def _tell_of_a_step(self, s: Supervision) -> None:
+        seconds = self._clock.held_back
+        if seconds and not self._held_back:
+            s.journal.say(Event.CLOCK_SET_FORWARD, seconds=seconds)
+        self._held_back = bool(seconds)
 
     def _tell(self, s: Supervision, done: Pruned) -> None:
         if done.jobs or done.log_bytes:

@@ -41,6 +41,12 @@ def serve() -> int:
     except AsyncWorkerError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
+    except MemoryError:
+        # What was in its hands at that moment may be lost, so nothing that it knows can be trusted any more.
+        sys.stderr.write(
+            "Error: the supervisor has no memory left: its jobs end with it, recorded at the next start\n"
+        )
+        return 1
     return 0
 
 

@@ -49,6 +49,9 @@ class Supervision:
     """Monotonic time at which the next Pending job that waits for its time may be claimed."""
     due_known_until: float = 0.0
     """Monotonic time at which that is to be looked up again."""
+    turns: dict[tuple[str, int], float] = field(default_factory=dict)
+    """By job and attempt, when those that failed here may be tried again, in monotonic seconds: `run_at` is
+    told by a clock that may be set back meanwhile."""
     wanted: int = 0
     """Jobs that had a slot at the last claim and no child to run in."""
     uncertain: bool = True

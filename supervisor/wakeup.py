@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -56,19 +57,8 @@ class WakeSocket:
 
         A second supervisor on one state folder takes a name beside the first one's.
         """
-        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        # Two that start at once must not take each other's socket for a dead one's.
-        fcntl.flock(self._folder, fcntl.LOCK_EX)
-        try:
-            for dead in [path for path in folder.glob("wake*.sock") if not self._answers(path.name)]:
-                dead.unlink(missing_ok=True)
-            name = "wake.sock" if not (folder / "wake.sock").exists() else f"wake-{os.getpid()}.sock"
-            self._path = folder / name
-            self._socket.bind(self._short(name))
-            self._path.chmod(0o600)
-        finally:
-            fcntl.flock(self._folder, fcntl.LOCK_UN)
+        self._place = folder
+        self._open()
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -83,23 +73,74 @@ class WakeSocket:
         except BlockingIOError:
             return nudged
 
+    def renew(self) -> None:
+        """Bind another one where somebody has removed its name. Where that fails, nothing has changed."""
+        before = self._folder, self._socket
+        with suppress(OSError):
+            if self._is_there():
+                return
+            self._open()
+            os.close(before[0])
+            before[1].close()
+
     def close(self) -> None:
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if self._is_there():
+                self._path.unlink(missing_ok=True)
         self._socket.close()
         os.close(self._folder)
 
-    def _answers(self, name: str) -> bool:
-        """Whether somebody listens there: a dead supervisor leaves the file behind."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect(self._short(name))
-            except OSError:
-                return False
-        return True
+    def _open(self) -> None:
+        """Raises OSError, and changes nothing then."""
+        with ExitStack() as undo:
+            folder = os.open(self._place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            undo.callback(os.close, folder)
+            one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            undo.callback(one.close)
+            path = self._bind(folder, one)
+            self._identity = _identity_of(path)
+            self._folder, self._socket, self._path = folder, one, path
+            undo.pop_all()
 
-    def _short(self, name: str) -> str:
-        # A socket's path is cut off at 108 bytes (unix(7)); through the open folder it is always short.
-        return f"/proc/self/fd/{self._folder}/{name}"
+    def _bind(self, folder: int, one: socket.socket) -> Path:
+        # Two that start at once must not take each other's socket for a dead one's.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            for dead in [path for path in self._place.glob("wake*.sock") if not _answers(folder, path.name)]:
+                dead.unlink(missing_ok=True)
+            name = "wake.sock" if not (self._place / "wake.sock").exists() else f"wake-{os.getpid()}.sock"
+            path = self._place / name
+            one.bind(_short(folder, name))
+            path.chmod(0o600)
+            return path
+        finally:
+            fcntl.flock(folder, fcntl.LOCK_UN)
+
+    def _is_there(self) -> bool:
+        return _identity_of(self._path) == self._identity
+
+
+def _answers(folder: int, name: str) -> bool:
+    """Whether somebody listens there: a dead supervisor leaves the file behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_short(folder, name))
+        except OSError:
+            return False
+    return True
+
+
+def _short(folder: int, name: str) -> str:
+    # A socket's path is cut off at 108 bytes (unix(7)); through the open folder it is always short.
+    return f"/proc/self/fd/{folder}/{name}"
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def wait(sources: Iterable[Readable], writing: Iterable[Readable], seconds: float) -> None:

@@ -122,6 +122,13 @@ _NEXT_TURN = Prepared(
         " WHERE status = 'Pending' AND run_at IS NOT NULL"
     ).columns(run_at=Integer)
 )
+_IN_TURN = _change(
+    _THE_JOB,
+    having(JobStatus.PENDING),
+    jobs.c.run_at.is_not(None),
+    jobs.c.attempt == bindparam("the_attempt"),
+    run_at=None,
+)
 _ASK_RUNNING = _change(
     _THE_JOB, having(JobStatus.IN_PROGRESS), _NOT_ASKED, cancel_requested_at=bindparam("at")
 )
@@ -231,6 +238,11 @@ def retry(tx: Transaction, *, id: str) -> bool:
 def in_their_turn(tx: Transaction, *, now: int) -> int:
     """Those that waited for a time which has come may be claimed: how many."""
     return _IN_THEIR_TURN.run(tx, {"now": now}).rowcount
+
+
+def in_turn(tx: Transaction, *, job_id: str, attempt: int) -> bool:
+    """That one may be claimed now; False where it waits for no time after this attempt."""
+    return _won(tx, _IN_TURN, {"the_id": job_id, "the_attempt": attempt})
 
 
 def next_turn(tx: Transaction) -> int | None:

@@ -299,6 +299,14 @@ class Service:
 
     def all_ended(self, jobs: Iterable[Job | str], within: float = 30.0) -> list[Job]:
         """Them, once all have ended; that nothing of them is running is true from then on."""
+        ended = self.all_ended_on_record(jobs, within)
+        ids = {job.id for job in ended}
+        alive = [note for note in self.notes() if note["job"] in ids and runs(note)]
+        assert not alive, f"on record as ended, and still running: {alive}\n{self.logs()}"
+        return ended
+
+    def all_ended_on_record(self, jobs: Iterable[Job | str], within: float = 30.0) -> list[Job]:
+        """Them, once that is what the database says."""
         ids = [job if isinstance(job, str) else job.id for job in jobs]
 
         def fact() -> bool:
@@ -311,8 +319,6 @@ class Service:
             raise AssertionError(
                 f"not ended: {[job for job in left if not job.ended]}\n{self.logs()}"
             ) from None
-        alive = [note for note in self.notes() if note["job"] in ids and runs(note)]
-        assert not alive, f"on record as ended, and still running: {alive}\n{self.logs()}"
         return [self.job(job_id) for job_id in ids]
 
     def logs(self) -> str:

@@ -3,8 +3,10 @@
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from supervisor.lifecycle import JobStatus
@@ -49,13 +51,18 @@ def test_at_ready_http_answers_jobs_are_claimed_and_orphans_have_ended(
     manager.hears("STATUS=0 Pending, 0 InProgress, 1 Completed, 1 Failed, 0 Cancelled")
 
 
-def test_a_stop_is_said_with_its_request_for_time(
+def test_a_stop_is_said_with_its_request_for_time_and_nobody_else_could_say_it(
     service: Service, manager: Listener, tmp_path: Path
 ) -> None:
     serving = service.serve(NOTIFY_SOCKET=manager.address)
     manager.hears("READY=1")
     job = service.client.submit("Until", str(tmp_path / "enough"))
     service.began(job.id)
+    below = psutil.Process(serving.pid).children(recursive=True)
+    assert len(below) >= 3  # keeper, http server, the job
+    for process in below:
+        with suppress(psutil.NoSuchProcess):
+            assert "NOTIFY_SOCKET" not in process.environ()
     serving.signal(signal.SIGTERM)
     manager.hears("STATUS=Stopping: 1 running jobs left")
     (tmp_path / "enough").touch()

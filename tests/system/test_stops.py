@@ -135,3 +135,33 @@ def test_a_terminal_that_is_closed_reloads_and_stops_nothing(service: Service) -
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     with sqlite3.connect(service.database) as database:
         assert database.execute("SELECT state FROM supervisors").fetchall() == [("stopped",)]
+
+
+def test_a_second_sigterm_ends_the_drain_of_a_real_service_at_once(service: Service) -> None:
+    serving = service.serve(ASYNCWORKER_DRAIN_TIMEOUT="1h").ready()
+    job = service.client.submit("Stubborn", A_LONG_TIME)
+    service.began(job.id)
+    serving.signal(signal.SIGTERM)
+    serving.said("supervisor_draining")
+    assert not serving.events("supervisor_terminating")
+    serving.signal(signal.SIGTERM)
+    serving.said("supervisor_terminating")
+    assert serving.ended() == 0
+    (ended,) = service.all_ended([job])
+    assert (ended.failure_kind, "stopped" in (ended.error_message or "")) == ("owner_died", True)
+
+
+def test_during_a_start_with_the_database_locked_it_is_obeyed_and_nothing_changes(
+    service: Service,
+) -> None:
+    waiting = service.client.submit("Echo", 1)
+    with service.sql() as outsider:
+        outsider.execute("BEGIN EXCLUSIVE")
+        serving = service.serve()
+        serving.said("database_unavailable")
+        serving.signal(signal.SIGTERM)
+        assert serving.ended() == 0
+        outsider.execute("ROLLBACK")
+    assert service.job(waiting.id) == waiting
+    with service.sql() as database:
+        assert database.execute("SELECT count(*) FROM supervisors").fetchall() == [(0,)]

@@ -154,3 +154,16 @@ def test_nothing_keeps_the_loop_busy_while_a_job_waits_or_the_service_stops(it: 
     it.tick(0)
     it.tick(0)
     assert job(it).status is JobStatus.PENDING
+
+
+@pytest.mark.parametrize("ahead", [-86_400_000, 86_400_000])
+def test_the_pause_before_an_attempt_is_not_longer_when_the_clock_is_set(it: Scripted, ahead: int) -> None:
+    it.s.chance = lambda: 1.0
+    submit(it)
+    it.tick()
+    attempt_ends(it, **RAISED)
+    it.clock.set_by = ahead
+    assert wait_for_the_next(it) < 13.0  # in steps of a second or two
+    assert job(it).attempt == 2
+    attempt_ends(it, **RAISED)
+    assert 20.0 <= wait_for_the_next(it) < 23.0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.errors import StoreUnavailable
+from supervisor import recording
+from supervisor.errors import GivenUp, StoreUnavailable
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import attempts, jobs, supervisors
@@ -354,6 +355,34 @@ def test_a_stop_does_not_wait_for_ever_for_a_database_that_does_not_answer(it: S
         it.loop.run()
     assert job(it, "one").status is JobStatus.IN_PROGRESS
     assert (it.s.here.lifelines / "me").exists(), "it must still be possible to judge us"
+
+
+def test_without_memory_for_a_transaction_outcomes_wait(
+    it: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it.get_ready()
+    run(it, "one")
+    it.end(it.s.children.with_jobs()[0])
+
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "record_outcomes", no_memory)
+        it.tick()
+        assert job(it, "one").status is JobStatus.IN_PROGRESS
+    it.tick(6)
+    assert job(it, "one").status is not JobStatus.IN_PROGRESS
+
+
+def test_one_that_was_given_up_claims_nothing_more_and_ends(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    with it.store.write() as tx:
+        supervisors.set_state(tx, uuid="me", state="lost", now=it.clock.now())
+    with pytest.raises(GivenUp):
+        it.tick(6)
+    assert job(it, "one").status is JobStatus.IN_PROGRESS
 
 
 def test_a_keeper_that_answers_is_kept(it: Scripted) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome
+from supervisor.steady import SteadyClock
 from supervisor.store import jobs, open_store
 from tests.support.builders import an_identity
-from tests.support.scripted import Scripted, scripted
+from tests.support.scripted import Scripted, ScriptedClock, scripted
 
 DAY = 86_400
 
@@ -211,3 +214,48 @@ def test_a_job_whose_id_is_a_path_takes_nothing_with_it(it: Scripted) -> None:
     assert on_record(it) == set()
     assert outside.exists()
     assert it.s.settings.locations.logs.exists()
+
+
+def test_a_clock_that_is_set_forward_removes_nothing_before_it_has_stood_for_a_day(it: Scripted) -> None:
+    ended(it, "one")
+    prune(it)
+    it.clock.set_by = 365_000 * DAY
+    prune(it)
+    assert on_record(it) == {"one"}
+    it.clock.set_by = 0
+    prune(it)
+    assert on_record(it) == {"one"}
+    it.clock.set_by = 365_000 * DAY
+    prune(it)
+    it.clock.advance(DAY - 2000)
+    prune(it)
+    assert on_record(it) == {"one"}
+    it.clock.advance(2000)
+    prune(it)
+    assert on_record(it) == set()
+
+
+def test_a_clock_that_is_set_back_removes_nothing_before_its_time_has_come_again(it: Scripted) -> None:
+    ended(it, "one")
+    it.clock.set_by = -1000 * DAY
+    it.clock.advance(7 * DAY)
+    prune(it)
+    assert on_record(it) == {"one"}
+    it.clock.advance(DAY)
+    prune(it)
+    assert on_record(it) == set()
+
+
+@given(
+    some.lists(
+        some.tuples(some.floats(0, 2 * DAY), some.integers(-400_000 * DAY, 400_000 * DAY)), max_size=20
+    )
+)
+def test_the_steady_clock_never_shows_more_than_the_wall_clock(steps: list[tuple[float, int]]) -> None:
+    clock = ScriptedClock()
+    steady = SteadyClock(clock)
+    for seconds, ahead in steps:
+        clock.advance(seconds)
+        clock.set_by = ahead
+        assert steady.now() <= clock.now() + 1
+        assert steady.held_back >= 0
