@@ -75,7 +75,7 @@ class Keeper:
             while not self._link.closed:
                 self._turn()
         except Exception:  # noqa: BLE001
-            # Only a defect of ours can get here, or no memory. Ending is safe: all is killed and accounted for.
+            # Only a defect of ours gets here, or no memory. Ending is safe: all is killed and accounted for.
             traceback.print_exc()
             self._link.close()
         with contextlib.suppress(KeyError):

@@ -13,7 +13,7 @@ import pytest
 @contextlib.contextmanager
 def mounted(kind: str, folder: Path, options: str, source: str | Path | None = None) -> Iterator[None]:
     """Skips the test where that is refused: it wants root."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     done = subprocess.run(
         ["mount", "-t", kind, "-o", options, source or kind, folder],
         capture_output=True,

@@ -16,6 +16,7 @@ from supervisor.lifecycle import JobStatus
 from tests.api.server import UnixConnection
 from tests.support.eventually import eventually
 from tests.support.history import check
+from tests.support.mounts import mounted
 from tests.support.service import LIMITS, TYPES, Service, Serving
 from tests.support.shim import EVERYWHERE, Shim
 from tests.system.conftest import services
@@ -128,6 +129,18 @@ def test_where_no_log_can_be_written_a_job_fails_and_says_why_and_the_service_li
     assert "logs" in (ended.error_message or "")
     logs.unlink()
     aside.rename(logs)
+    it.carries_on(job)
+
+
+@pytest.mark.parametrize("name", ["logs", "work"])
+def test_where_the_disk_takes_no_more_files_a_job_fails_and_says_why_and_the_service_lives(
+    it: Running, name: str
+) -> None:
+    with mounted("tmpfs", it.service.state_dir / name, "size=1m,nr_inodes=1"):
+        job = it.service.client.submit("Echo", 1).id
+        (ended,) = it.service.all_ended([job])
+        assert (ended.status, ended.failure_kind) == (JobStatus.FAILED, "not_started")
+        assert "No space left" in (ended.error_message or "")
     it.carries_on(job)
 
 
