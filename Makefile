@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION = ignore
 WORKERS ?= $(shell n=$$(( 2 * $$(nproc) )); echo $$(( n < 3 ? 3 : n > 12 ? 12 : n )))
 
 .DEFAULT_GOAL = help
-.PHONY: help demo run test torture check format bench matrix venv clean
+.PHONY: help demo run test torture check format bench inject soak matrix venv clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target does; do printf '%-12s %s\n' "$$target" "$$does"; done
@@ -46,6 +46,12 @@ format: $(VENV)/.installed-test ## put the code into the one format
 
 bench: $(VENV)/.installed ## the benchmark, with its tables and charts (make bench ARGS="drain --quick" for less)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+inject: $(VENV)/.installed-test ## a fault at every system call, for hours (make inject ARGS="--scene start --every 10")
+	@$(VENV)/bin/python -m tests.inject.sweep $(ARGS)
+
+soak: $(VENV)/.installed-test ## 20,000 jobs: memory, descriptors, threads and children stay what they were
+	@$(VENV)/bin/python -m tests.soak.run $(ARGS)
 
 matrix: ## the tests on every CPython from 3.11 on that this machine has
 	@tested= failed=; \

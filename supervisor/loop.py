@@ -128,8 +128,9 @@ class Loop:
         if self._wake_socket is not None:
             self._wake_socket.renew()
         if not self._checkpoints:
-            # Whoever had this duty may have died since we asked last.
-            self._checkpoints = self._store.try_become_checkpointer()
+            # Whoever had this duty may have died since we asked last. Where that cannot be seen now, later.
+            with suppress(StoreUnavailable):
+                self._checkpoints = self._store.try_become_checkpointer()
         if s.recovery.complete and s.keeping.ready and not s.ready:
             s.ready = self._nudged = True
             s.journal.say(Event.SUPERVISOR_READY, types=len(s.job_types.types))

@@ -33,21 +33,26 @@ from workers.subtree import ISOLATION
 
 def serve() -> int:
     """Run until stopped: the exit code. Mistakes are one sentence on standard error."""
-    guard_the_service()
-    faulthandler.enable()  # a watchdog ends us with SIGABRT: the log then shows where we were stuck
     try:
+        guard_the_service()
+        faulthandler.enable()  # a watchdog ends us with SIGABRT: the log then shows where we were stuck
         http_settings.check()
         _serve(Settings.from_environment())
     except AsyncWorkerError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
-    except MemoryError:
-        # What was in its hands at that moment may be lost, so nothing that it knows can be trusted any more.
-        sys.stderr.write(
-            "Error: the supervisor has no memory left: its jobs end with it, recorded at the next start\n"
-        )
+    except (OSError, MemoryError) as error:
+        # What a turn can survive does not come here. What was in its hands cannot be trusted any more: its
+        # jobs end with it, and their ends are recorded by the next start.
+        sys.stderr.write(f"Error: the service cannot go on: {_reason(error)}; start it again\n")
         return 1
     return 0
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "there is no memory left"
+    return str(error.strerror or error) + (f": {error.filename}" if error.filename else "")
 
 
 def _serve(settings: Settings) -> None:

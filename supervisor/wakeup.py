@@ -5,11 +5,14 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
+
+_WITHOUT_POLL = 0.1
 
 
 class Readable(Protocol):
@@ -39,7 +42,7 @@ class Signals:
         try:
             while os.read(self._reader, 4096):
                 pass
-        except BlockingIOError:
+        except OSError:  # nothing is left; or it cannot be read: the handlers have counted all the same
             return
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
@@ -72,6 +75,8 @@ class WakeSocket:
                 nudged = True
         except BlockingIOError:
             return nudged
+        except OSError:  # whether anybody nudged is not known
+            return True
 
     def renew(self) -> None:
         """Bind another one where somebody has removed its name. Where that fails, nothing has changed."""
@@ -150,4 +155,7 @@ def wait(sources: Iterable[Readable], writing: Iterable[Readable], seconds: floa
         poll.register(source, select.POLLIN)
     for sink in writing:
         poll.register(sink, select.POLLIN | select.POLLOUT)
-    poll.poll(max(0.0, seconds) * 1000)
+    try:
+        poll.poll(max(0.0, seconds) * 1000)
+    except OSError:  # no memory for the kernel's own table: the next turn looks at everything all the same
+        time.sleep(min(max(0.0, seconds), _WITHOUT_POLL))

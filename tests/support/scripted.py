@@ -137,6 +137,7 @@ class FlakyStore:
         self.fail_to_reopen = 0
         self.written = 0
         """Transactions begun."""
+        self.fail_to_lock = 0
 
     @contextmanager
     def write(self, *, patient: bool = True) -> Iterator[Transaction]:
@@ -163,6 +164,9 @@ class FlakyStore:
         self._store.empty_log()
 
     def try_become_checkpointer(self) -> bool:
+        if self.fail_to_lock:
+            self.fail_to_lock -= 1
+            raise StoreUnavailable("no descriptor was left for the lock file")
         return self._store.try_become_checkpointer()
 
     def reopen(self) -> None:

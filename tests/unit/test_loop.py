@@ -172,6 +172,15 @@ def test_a_database_that_cannot_even_be_opened_is_waited_for(it: Scripted) -> No
     assert job(it, "one").status is JobStatus.COMPLETED
 
 
+def test_a_duty_whose_lock_cannot_be_looked_at_is_asked_for_again(it: Scripted) -> None:
+    it.flaky.fail_to_lock = 1
+    it.get_ready()
+    run(it, "one")
+    assert job(it, "one").status is JobStatus.IN_PROGRESS
+    assert it.flaky.fail_to_lock == 0
+    assert it.loop._checkpoints
+
+
 def test_an_outcome_that_lost_the_race_changes_nothing(it: Scripted) -> None:
     it.get_ready()
     run(it, "one")
