@@ -10,6 +10,7 @@ import pytest
 
 from asyncworker import Client
 from tests.support.service import TYPES, Service
+from tests.support.shim import Shim
 
 MakeService = Callable[..., Service]
 
@@ -53,6 +54,17 @@ def services(folder: Path, empty_database: Path) -> Iterator[MakeService]:
 def make_service(tmp_path: Path, empty_database: Path) -> Iterator[MakeService]:
     with services(tmp_path, empty_database) as make:
         yield make
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For a service that a whole file shares."""
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(scope="module")
+def shim(folder: Path) -> Shim:
+    return Shim(folder)
 
 
 @pytest.fixture

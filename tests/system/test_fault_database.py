@@ -64,16 +64,6 @@ TYPES_HERE = {**TYPES, "Single": {"handler": "chores:until", "max_concurrency": 
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("faults")
-
-
-@pytest.fixture(scope="module")
-def shim(folder: Path) -> Shim:
-    return Shim(folder)
-
-
-@pytest.fixture(scope="module")
 def shared(folder: Path, shim: Shim, empty_database: Path) -> Iterator[tuple[Service, Serving]]:
     """One service for all faults that it gets over."""
     with services(folder, empty_database) as make:

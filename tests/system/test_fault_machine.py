@@ -82,16 +82,6 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("faults")
-
-
-@pytest.fixture(scope="module")
-def shim(folder: Path) -> Shim:
-    return Shim(folder)
-
-
-@pytest.fixture(scope="module")
 def shared(folder: Path, shim: Shim, empty_database: Path) -> Iterator[tuple[Service, Serving]]:
     """One service for all of them: what is left of one fault would show in the next."""
     with services(folder, empty_database) as make:
