@@ -70,11 +70,12 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
         output.redirect(job.log)
         containment.surround(job.environment, job.nice)
         containment.enter(job.directory, private=job.private_directory)
-        users = namespaces.of_users()
+        sandboxed = job.confinement.asks_for_sandbox
+        users = namespaces.of_users() if sandboxed else None  # only there can it be given others
         alone = sandbox.confine(job.confinement, Place.of(job), keeper, reporter)
-        if job.confinement.asks_for_sandbox:
+        if sandboxed:
             reporter.tell("alone" if alone else "together")
-        limit_this_process(job.limits, own_users=namespaces.of_users() != users)
+        limit_this_process(job.limits, own_users=sandboxed and namespaces.of_users() != users)
         interrupt.arm()
         if job.command is not None:
             reporter.say({"kind": "executing"})
