@@ -93,6 +93,7 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     """A migration that rebuilds a table drops it, and foreign keys would then delete what refers to it."""
     from alembic import command  # noqa: PLC0415 - nearly a second, where it is not needed
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -101,6 +102,13 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     with engine.connect() as wrapped, wrapped.begin():
         _begin(connection)
         config.attributes["connection"] = wrapped
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except (CommandError, ImportError) as error:
+            # Alembic looks before it reads, so a disk that fails is a folder that is not there.
+            raise StoreUnavailable(
+                f"the database {path} cannot be brought to schema {HEAD}: {_MIGRATIONS} cannot be read;"
+                " try again, and if that does not help, install AsyncWorker anew"
+            ) from error
         if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
             raise StoreUnavailable(f"the database {path} has attempts without a job: restore a backup")

@@ -94,8 +94,13 @@ class Ground(Service):
         return True
 
     def lawful(self, serving: Serving) -> None:
-        """Everything that was acknowledged has ended, nothing of it is left, and the database is sound."""
+        """Everything that was acknowledged has ended, nothing of it is left, and the database is sound.
+
+        And nobody, supervisor, keeper or http server, has said more than a sentence.
+        """
         assert self.ended(serving), f"the next one ended, too:\n{self.logs()}"
+        for each in self.supervisors:
+            assert "Traceback" not in (said := each.log.read_text()), f"a traceback: {said}"
         check(self, self.acknowledged, LIMITS)
         with self.sql() as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

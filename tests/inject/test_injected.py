@@ -17,6 +17,7 @@ SAMPLE = [
     ("submit", Fault("fdatasync", "EIO", 1)),
     ("submit", Fault("pwrite64", "KILL", 9)),
     ("submit to a new place", Fault("fsync", "EIO", 1)),
+    ("start", Fault("access", "EIO", 1)),
     ("start", Fault("fcntl", "ENOLCK", 1)),
     ("jobs, supervisor", Fault("poll", "ENOMEM", 2)),
     ("jobs, supervisor", Fault("fdatasync", "EIO", 2)),
