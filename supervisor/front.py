@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from supervisor.journal import Event
 from supervisor.supervision import Supervision
@@ -18,6 +18,8 @@ _SETTLED = 60.0
 """Seconds after which a death is not taken for one of a row."""
 _LONGEST_PAUSE = 30.0
 _STOP_SECONDS = 5.0
+_LOOK_EVERY = 1.0
+"""Seconds between two looks for its socket."""
 
 
 class FrontProcess:
@@ -42,6 +44,7 @@ class FrontProcess:
         os.close(theirs)
         os.close(told)
         os.set_blocking(self._ready, False)
+        os.set_blocking(self._lifeline, False)
 
     @property
     def pid(self) -> int:
@@ -57,6 +60,11 @@ class FrontProcess:
             return bool(os.read(self._ready, 64))
         except BlockingIOError:
             return False
+
+    def renew_socket(self) -> None:
+        """Ask it to listen at `api.sock` anew. Where that cannot be said now, it is said again."""
+        with suppress(OSError):
+            os.write(self._lifeline, b"\n")
 
     def exit_code(self) -> int | None:
         return self._process.poll()
@@ -87,6 +95,7 @@ class Front:
         self._began = 0.0
         self._start_at = 0.0
         self._pause = 0.0
+        self._look_at = 0.0
 
     @property
     def process(self) -> FrontProcess | None:
@@ -110,6 +119,10 @@ class Front:
             self._process = None
             self._plan(s, now, f"its process ended with {code}")
             self.ready = False
+        elif self.ready and now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            if not os.path.lexists(s.settings.locations.api_socket):
+                self._process.renew_socket()
 
     def stop(self) -> None:
         if self._process is not None:

@@ -78,6 +78,7 @@ class Event(Enum):
     )
     HTTP_ENDED = ("error", "the http server does not run ({why}); next in {pause:g} s, jobs are not affected")
     HTTP_LISTENING = ("info", "http answers on {places}")
+    HTTP_SOCKET_RENEWED = ("warning", "{name} had been removed; http answers on a new one")
     HTTP_STOPPED = ("info", "http stopped")
     HTTP_FAILED = ("error", "{method} {route} failed: {error}")
     HTTP_DATABASE_UNAVAILABLE = ("error", "http answers 503: {why}")

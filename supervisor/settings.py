@@ -53,6 +53,10 @@ class Locations:
     def wake_socket(self) -> Path:
         return self.state_dir / "wake.sock"
 
+    @property
+    def api_socket(self) -> Path:
+        return self.state_dir / "api.sock"
+
     def log_of(self, job_id: str, attempt: int) -> Path:
         """Where an attempt's output is kept."""
         return self.logs / job_id / f"{attempt}.log"

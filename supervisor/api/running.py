@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from supervisor.api.app import application
 from supervisor.api.configured import Configured
@@ -14,8 +16,9 @@ from supervisor.api.database import Database
 from supervisor.api.feed import Feed
 from supervisor.api.reference import Reference
 from supervisor.api.server import Server
-from supervisor.api.sockets import NAME
+from supervisor.api.sockets import NAME, listen_unix
 from supervisor.api.telling import Teller
+from supervisor.errors import StoreUnavailable
 from supervisor.http_settings import HttpSettings
 from supervisor.installed import installed_version
 from supervisor.journal import Event
@@ -56,11 +59,21 @@ async def _run(
             os.close(told)
 
     app = application(settings, context, teller)
-    await Server(app, ready=ready, ending=context.close, parent=parent).serve(listeners)
+    anew = partial(_anew, settings.locations.state_dir, teller)
+    await Server(app, ready=ready, ending=context.close, parent=parent, anew=anew).serve(listeners)
     if context.busy:
         return True
     database.close()
     return False
+
+
+def _anew(state_dir: Path, teller: Teller) -> socket.socket | None:
+    try:
+        listener = listen_unix(state_dir)
+    except StoreUnavailable:  # the whole folder is gone, or takes no more: whoever asked will ask again
+        return None
+    teller.say(Event.HTTP_SOCKET_RENEWED, name=NAME)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

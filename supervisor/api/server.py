@@ -1,4 +1,7 @@
-"""uvicorn's server, with an end of its own: a signal, or the end of the process that started it."""
+"""uvicorn's server, with an end of its own: a signal, or the end of the process that started it.
+
+That process can also ask it to listen anew at `api.sock`, where somebody has removed that.
+"""
 
 import asyncio
 import contextlib
@@ -22,15 +25,26 @@ _WATCH_SECONDS = 1.0
 
 
 class Server(uvicorn.Server):
-    """Serves until SIGTERM or SIGINT; `ready` is called once it does, `ending` as soon as it stops."""
+    """Serves until SIGTERM or SIGINT; `ready` is called once it does, `ending` as soon as it stops.
+
+    `anew` makes another socket in the place of one that is gone, or None where that cannot be done.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, ready: Callable[[], None], ending: Callable[[], None], parent: int | None
+        self,
+        app: ASGIApp,
+        *,
+        ready: Callable[[], None],
+        ending: Callable[[], None],
+        parent: int | None,
+        anew: Callable[[], socket.socket | None],
     ) -> None:
         super().__init__(_config(app, self._stir))
         self._ready = ready
         self._ending = ending
         self._parent = parent
+        self._anew = anew
+        self._renewing: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,10 +85,24 @@ class Server(uvicorn.Server):
         self._stirred.set()
 
     def _heard_of_parent(self, descriptor: int) -> None:
-        """Nothing is ever written there: it becomes readable when the supervisor and its end are gone."""
+        """A byte asks for another `api.sock`; the end of the pipe is the supervisor's."""
         with contextlib.suppress(BlockingIOError):
             if not os.read(descriptor, 4096):
                 os._exit(0)
+            if self._renewing is None or self._renewing.done():
+                self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        listener = None if self.should_exit else self._anew()
+        if listener is None:
+            return
+        before = self.servers
+        await super().startup(sockets=[listener])  # which takes it for the only one
+        for each in before:
+            if any(sock.family == socket.AF_UNIX for sock in each.sockets):
+                each.close()
+            else:
+                self.servers.append(each)
 
     def _watch(self, now: float) -> None:
         for connection in list(cast("set[BoundedProtocol]", self.server_state.connections)):

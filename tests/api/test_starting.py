@@ -116,6 +116,28 @@ def test_the_socket_of_a_dead_server_is_replaced(start: Callable[..., HttpServer
 def test_what_stands_in_the_place_of_the_socket_is_replaced_or_told(
     installation: Installation, start: Callable[..., HttpServer]
 ) -> None:
+def test_a_socket_that_was_removed_is_made_anew_where_the_supervisor_asks_and_nobody_is_disturbed(
+    start: Callable[..., HttpServer],
+) -> None:
+    server = start()
+    path, open_before = server.installation.state_dir / "api.sock", server.connections()
+    connected = server.connect_unix()
+    connected.request("GET", "/healthz")
+    assert connected.getresponse().read()
+    for _ in range(3):
+        path.unlink()
+        os.write(server._lifeline, b"\n")
+        eventually(path.is_socket)
+    for over_the_socket in (True, False):
+        assert server.ask("GET", "/healthz", socket=over_the_socket).status == 200
+    connected.request("GET", "/healthz")
+    assert connected.getresponse().status == 200
+    connected.close()
+    eventually(lambda: server.connections() == open_before)
+    assert server.log.count("http_socket_renewed") == 3
+    assert server.stop() == 0
+
+
     path = installation.state_dir / "api.sock"
     path.mkdir()
     (path / "x").touch()

@@ -1,6 +1,5 @@
 """What befalls a running service from its machine: its clock, its folders, its keeper, what it may use."""
 
-import contextlib
 import json
 import os
 import resource
@@ -16,6 +15,7 @@ from supervisor.lifecycle import JobStatus
 from tests.api.server import UnixConnection
 from tests.support.eventually import eventually
 from tests.support.history import check
+from tests.support.limited import http_server, limited, memory
 from tests.support.mounts import mounted
 from tests.support.service import LIMITS, TYPES, Service, Serving
 from tests.support.shim import EVERYWHERE, Shim
@@ -79,6 +79,11 @@ class Running:
 
     def events(self, name: str) -> int:
         return len(self.serving.events(name))
+
+    @property
+    def http_server(self) -> int:
+        """Its pid."""
+        return eventually(lambda: http_server(self.serving.pid)) or 0
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +166,15 @@ def test_a_wake_up_socket_that_was_removed_is_made_anew(it: Running) -> None:
     it.carries_on(job)
 
 
+def test_the_socket_of_the_http_server_that_was_removed_is_made_anew(it: Running) -> None:
+    server, told = it.http_server, it.events("http_socket_renewed")
+    (it.service.state_dir / "api.sock").unlink()
+    it.serving.said("http_socket_renewed", times=told + 1)
+    assert answers(it.service) == 200
+    assert it.http_server == server
+    it.carries_on()
+
+
 def test_a_wake_up_socket_that_is_full_keeps_nobody_waiting(it: Running) -> None:
     it.service.freeze(it.serving)
     jobs = [it.service.client.submit("Brief", 0.01).id for _ in range(15)]
@@ -199,28 +213,9 @@ def test_a_keeper_that_is_stopped_is_replaced_and_its_jobs_say_so(it: Running) -
 # What a process may use
 
 
-@contextlib.contextmanager
-def limited(pid: int, what: int, number: int) -> Iterator[None]:
-    before = resource.prlimit(pid, what)
-    resource.prlimit(pid, what, (number, before[1]))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, what, before)
-
-
 def descriptors(pid: int) -> int:
     """The highest that is in use, and one more."""
     return max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 1
-
-
-def http_server(it: Running) -> int:
-    """Its pid."""
-    children = Path(f"/proc/{it.serving.pid}/task/{it.serving.pid}/children").read_text().split()
-    return next(
-        pid for pid in map(int, children) if b"supervisor.api" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
 
 
 def test_a_keeper_without_descriptors_starts_nothing_until_it_has_some(it: Running) -> None:
@@ -240,7 +235,7 @@ def test_a_supervisor_without_descriptors_loses_nothing_and_replaces_what_died_o
     other = it.service.client.submit("Cookie", A_LONG_TIME).id
     it.service.began(other)
     with limited(it.serving.pid, resource.RLIMIT_NOFILE, descriptors(it.serving.pid)):
-        os.kill(http_server(it), signal.SIGKILL)
+        os.kill(it.http_server, signal.SIGKILL)
         it.serving.kill_keeper()
         said = it.serving.said("child_not_started", times=told + 1)
         assert "Too many open files" in said["message"]
@@ -254,7 +249,7 @@ def test_a_supervisor_without_descriptors_loses_nothing_and_replaces_what_died_o
 
 
 def test_an_http_server_without_descriptors_holds_up_no_job_and_answers_once_it_has_some(it: Running) -> None:
-    server = http_server(it)
+    server = it.http_server
     with limited(server, resource.RLIMIT_NOFILE, descriptors(server)):
         answers(it.service, timeout=0.3)
         it.completes_without_http()
@@ -274,11 +269,6 @@ def answers(service: Service, timeout: float = 5.0) -> int:
         connection.close()
 
 
-def memory(pid: int) -> int:
-    """Bytes of address space in use."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-
-
 def test_a_keeper_without_memory_harms_its_own_jobs_at_most(it: Running) -> None:
     keeper = it.serving.keeper
     with limited(keeper, resource.RLIMIT_AS, memory(keeper)):
@@ -292,10 +282,11 @@ def test_a_keeper_without_memory_harms_its_own_jobs_at_most(it: Running) -> None
         ), job
     assert it.completes()
     assert it.serving.process.poll() is None
+    assert "Traceback" not in it.serving.log.read_text()
 
 
 def test_an_http_server_without_memory_holds_up_no_job_and_answers_once_it_has_some(it: Running) -> None:
-    server = http_server(it)
+    server = it.http_server
     with limited(server, resource.RLIMIT_AS, memory(server)):
         for _ in range(3):
             answers(it.service, timeout=0.3)

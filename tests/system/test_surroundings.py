@@ -12,6 +12,7 @@ import pytest
 
 from tests.escapes.ground import ordinary
 from tests.support.eventually import eventually
+from tests.support.limited import http_server
 from tests.support.ordinary import UID
 from tests.support.service import Service
 from tests.system.conftest import MakeService
@@ -83,14 +84,7 @@ def test_no_process_of_the_service_can_be_looked_into_by_its_own_user(
     serving.said("http_listening", 60.0)  # through its socket, so that no file is made by us
     job = service.client.submit("Nap", 60.0).id
     child = service.began(job)["pid"]
-    pids = [serving.pid, serving.keeper, eventually(lambda: http_of(serving.pid)), child]
+    pids = [serving.pid, serving.keeper, eventually(lambda: http_server(serving.pid)), child]
     look = [*through, sys.executable, "-c", LOOK_INTO, *map(str, pids)]
     looked = subprocess.check_output(look, cwd=ROOT, text=True)
     assert looked.split() == ["refused", "refused", "refused", "read"]
-
-
-def http_of(supervisor: int) -> int | None:
-    """The one of its children that serves HTTP."""
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-    return next((pid for pid, line in lines.items() if b"supervisor.api" in line), None)

@@ -18,12 +18,16 @@ class ScriptedProcess:
         self.code: int | None = None
         self.ready = False
         self.stopped = False
+        self.asked_for_a_socket = 0
 
     def became_ready(self) -> bool:
         return self.ready
 
     def exit_code(self) -> int | None:
         return self.code
+
+    def renew_socket(self) -> None:
+        self.asked_for_a_socket += 1
 
     def stop(self) -> None:
         self.stopped = True
@@ -112,3 +116,19 @@ def test_a_stop_ends_it(watched: Watched) -> None:
     watched.after(0)
     watched.front.stop()
     assert watched.processes[0].stopped
+
+
+def test_a_socket_that_is_gone_is_asked_for_once_a_second_from_one_that_listens(watched: Watched) -> None:
+    watched.after(0)
+    (process,) = watched.processes
+    asked = [process.asked_for_a_socket]
+    process.ready = True
+    for seconds in (1, 0.5, 0.5, 1):
+        watched.after(seconds)
+        asked.append(process.asked_for_a_socket)
+    socket = watched.it.s.settings.locations.api_socket
+    socket.parent.mkdir(exist_ok=True)
+    socket.touch()
+    watched.after(1)
+    asked.append(process.asked_for_a_socket)
+    assert asked == [0, 1, 1, 2, 3, 3]
