@@ -90,6 +90,10 @@ class Event(Enum):
         "warning",
         "the clock was set forward by {seconds:.0f} s; for a day nothing is removed by the new time",
     )
+    CLOCK_BEHIND = (
+        "warning",
+        "the clock is {seconds:.0f} s behind the last time on record: it is wrong now, or was wrong then",
+    )
     LOGS_NOT_REMOVED = ("error", "{why}; pruning goes on with everything else")
     DATABASE_UNAVAILABLE = (
         "error",

@@ -4,10 +4,14 @@ from functools import partial
 
 from supervisor.errors import GivenUp
 from supervisor.installed import installed_version
+from supervisor.journal import Event
 from supervisor.lifecycle import Isolation
 from supervisor.store import supervisors
 from supervisor.store.records import Supervisor
 from supervisor.supervision import Entry, Supervision
+
+_TOLERATED = 60_000
+"""Milliseconds by which a clock is set right in the ordinary."""
 
 
 class Owner:
@@ -33,6 +37,7 @@ class Owner:
         now = s.clock.monotonic()
         if self._state is None:
             if supervisors.get(entry.tx, s.uuid) is None:  # the commit that seemed to fail may have happened
+                _compare_clocks(s, entry)
                 supervisors.register(entry.tx, _record(s))
             entry.afterwards(lambda: self._note("starting", now + s.settings.heartbeat))
             return
@@ -54,6 +59,14 @@ class Owner:
 
     def _note(self, state: str, beat_at: float) -> None:
         self._state, self._beat_at = state, beat_at
+
+
+def _compare_clocks(s: Supervision, entry: Entry) -> None:
+    """A clock that is behind is seen here; one that is ahead looks like a service that was off for long."""
+    latest = supervisors.latest_heartbeat(entry.tx)
+    behind = 0 if latest is None else latest - s.clock.now()
+    if behind > _TOLERATED:
+        entry.afterwards(partial(s.journal.say, Event.CLOCK_BEHIND, seconds=behind / 1000))
 
 
 def _record(s: Supervision) -> Supervisor:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from supervisor.lifecycle import Isolation
 from supervisor.store.engine import Transaction
@@ -15,6 +15,7 @@ _ALL = select(supervisors)
 _GET = _ALL.where(supervisors.c.uuid == bindparam("the_uuid"))
 _LIVING = _ALL.where(_NOT_ENDED).order_by(supervisors.c.started_at)
 _RECENT = _ALL.order_by(supervisors.c.started_at.desc()).limit(bindparam("at_most"))
+_LATEST = select(func.max(supervisors.c.heartbeat_at))
 _REGISTER = insert(supervisors)
 _ONE_NOT_ENDED = update(supervisors).where(supervisors.c.uuid == bindparam("the_uuid"), _NOT_ENDED)
 _BEAT = _ONE_NOT_ENDED.values(heartbeat_at=bindparam("at"))
@@ -63,6 +64,12 @@ def get(tx: Transaction, uuid: str) -> Supervisor | None:
 
 def not_ended(tx: Transaction) -> list[Supervisor]:
     return [_supervisor(row) for row in tx.execute(_LIVING)]
+
+
+def latest_heartbeat(tx: Transaction) -> int | None:
+    """When any of them was last known to live, by its clock then."""
+    found: int | None = tx.scalar(_LATEST)
+    return found
 
 
 def recent(tx: Transaction, limit: int) -> list[Supervisor]:
