@@ -67,7 +67,8 @@ def _hear_ended(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
     child = s.children.get(frame["child"])
     if child is None:
         return
-    child.end = End.from_frame(frame)
+    timeout = None if child.job_type is None else child.job_type.timeout
+    child.end = End.from_frame(frame, timeout=timeout)
     if child.job is None:
         s.children.remove(child)
 

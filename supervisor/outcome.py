@@ -76,11 +76,13 @@ class End:
     """Processes of its own that the out-of-memory killer has ended; None where nobody counts them."""
     memory_by_process: bool = False
     """Whether each of its processes was held to its memory limit, and not all of them together."""
+    timeout: float | None = None
+    """Seconds that it might run."""
     oom_kills: int = 0
     """Processes that the kernel's out-of-memory killer has ended while it ran, anywhere on the host."""
 
     @classmethod
-    def from_frame(cls, frame: dict[str, Any]) -> Self:
+    def from_frame(cls, frame: dict[str, Any], *, timeout: float | None = None) -> Self:
         code = os.waitstatus_to_exitcode(frame["status"])
         return cls(
             assigned=frame["assigned"],
@@ -97,6 +99,7 @@ class End:
                 frame.get("peak_bytes"),
             ),
             isolation=Isolation(frame["isolation"]),
+            timeout=timeout,
             oom_kills_of_it=frame.get("oom_kills_of_it"),
             memory_by_process=frame.get("memory_by_process", False),
             oom_kills=frame.get("oom_kills", 0),
@@ -270,6 +273,10 @@ def _text(value: object) -> str | None:
     return value.encode("utf-8", "replace").decode()
 
 
+def _of(seconds: float | None) -> str:
+    return "" if seconds is None else f" of {seconds:g} s"
+
+
 def _name_of(number: int) -> str:
     try:
         return f"{signal.Signals(number).name} ({number})"
@@ -281,7 +288,7 @@ _CASES: tuple[tuple[Callable[[End], bool], Callable[[End], Outcome]], ...] = (
     (lambda end: end.ended_by_us == "cancel", lambda end: _outcome(end, JobStatus.CANCELLED)),
     (
         lambda end: end.ended_by_us == "timeout",
-        lambda end: _failed(end, FailureKind.TIMED_OUT, "it ran longer than its timeout"),
+        lambda end: _failed(end, FailureKind.TIMED_OUT, f"it ran longer than its timeout{_of(end.timeout)}"),
     ),
     (
         lambda end: end.ended_by_us == "cpu_time",

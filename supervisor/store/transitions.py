@@ -106,7 +106,10 @@ _RETRY = _to(
     completed_at=None,
     cancel_requested_at=None,
     result=None,
+    error_message=None,
     failure_kind=None,
+    exit_code=None,
+    signal=None,
 )
 # INDEXED BY, for which Core has no word in SQLite's dialect: without statistics SQLite takes the index of all
 # Pending jobs, and walks past a million that wait for nothing but a slot.

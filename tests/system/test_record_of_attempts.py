@@ -60,7 +60,7 @@ def test_every_field_is_true_whether_an_attempt_failed_was_killed_cancelled_or_t
         assert each["termination"] is None
         assert "in stumble\n" in each["traceback"]
     (each,) = every[killed]
-    message = "it ran longer than its timeout"
+    message = "it ran longer than its timeout of 0.3 s"
     assert [each[name] for name in SAID] == ["Failed", "timed_out", None, signal.SIGKILL, message]
     was_terminated(each, "timeout")
     (each,) = every[cancelled]
