@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.connection import connect
-from cli.failures import INTERRUPTED
+from cli.interruption import Interruption
 from cli.live import Screen, bar
 from cli.options import json_option, option, verb
 from cli.output import show, talk
@@ -32,7 +32,7 @@ def backup(at: Locations, file: Path, *, force: bool, as_json: bool) -> int:
     if str(file) == "-":
         raise BackupRefused("a backup is verified before it gets its name: give a file, not standard output")
     screen = Screen()
-    with connect(at) as client:
+    with connect(at) as client, Interruption() as interruption:
         try:
             made = client.backup(
                 file, replace=force, on_progress=lambda done, of: screen.draw([_progress(done, of)])
@@ -40,7 +40,7 @@ def backup(at: Locations, file: Path, *, force: bool, as_json: bool) -> int:
         except KeyboardInterrupt:
             screen.clear()
             talk("Stopped.")
-            return INTERRUPTED
+            return interruption.code
         finally:
             screen.clear()
     show(representation.backup(made), lambda: [_sentence(made)], as_json=as_json)

@@ -79,12 +79,15 @@ def test_on_a_terminal_there_is_a_bar_and_then_the_sentence(
     assert seen.endswith(f"\x1b[1A\r\x1b[JBacked up 0 jobs to {copy} (135.2 kB), verified.\n")
 
 
-def test_ctrl_c_leaves_nothing(installation: Installation, service: PlayedService, copy: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_stops_it_leaves_nothing(
+    installation: Installation, service: PlayedService, copy: Path, number: signal.Signals
+) -> None:
     with service.store.write() as tx:
-        for number in range(30):
+        for job in range(30):
             jobs.insert(
                 tx,
-                id=f"job-{number}",
+                id=f"job-{job}",
                 type="EmailJob",
                 payload='"' + "x" * 1_000_000 + '"',
                 priority=0,
@@ -94,7 +97,7 @@ def test_ctrl_c_leaves_nothing(installation: Installation, service: PlayedServic
     with installation.started("backup", str(copy)) as child:
         partial = copy.with_name(".copy.db.partial")
         eventually(lambda: partial.exists() and partial.stat().st_size > 2_000_000)
-        os.kill(child.pid, signal.SIGINT)
+        os.kill(child.pid, number)
         out, err = child.communicate(timeout=20)
-    assert (child.returncode, out, err) == (130, "", "Stopped.\n")
+    assert (child.returncode, out, err) == (128 + number, "", "Stopped.\n")
     assert os.listdir(copy.parent) == []
