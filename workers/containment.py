@@ -1,4 +1,7 @@
-"""What every child does to itself before it waits at the gate, and what a job type asks of it after."""
+"""What every child does to itself before it waits at the gate, and what a job type asks of it after.
+
+And, beside what a child does to its signals, what its keeper had done.
+"""
 
 import os
 import resource
@@ -31,6 +34,19 @@ def detach(keeper: int, keep: tuple[int, ...]) -> None:
     reset_signals()
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     close_all_but(keep)
+
+
+def leave_signals_to_the_supervisor() -> None:
+    """For the keeper: a Ctrl-C or a stop of all of us is the supervisor's to act on; we go when it goes.
+
+    Blocked too, for the children: between its fork and its first own instructions a child would
+    ignore a SIGTERM as we do. Blocked, it waits until the child is ready to be ended by it.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        ignored = number in (*KEEPER_IGNORES, *PYTHON_IGNORES)
+        signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, KEEPER_IGNORES)
+    signal.set_wakeup_fd(-1)
 
 
 def reset_signals() -> None:

@@ -10,17 +10,14 @@ is ours without being a child that we launched was therefore left by a job that 
 import contextlib
 import os
 import selectors
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
-from workers import kernel, unheard
+from workers import breakdown, containment, kernel, unheard
 from workers.broom import Broom
 from workers.channel import Channel
-from workers.containment import KEEPER_IGNORES, PYTHON_IGNORES
 from workers.frames import Frame
 from workers.guard import guard_the_service, leave_keys_behind
 from workers.holding import Holding
@@ -41,7 +38,10 @@ _TOO_MUCH_UNSENT = 1024 * 1024
 
 
 class Keeper:
-    """Everything this process knows; `serve` returns when the supervisor is gone and nothing is left."""
+    """Everything this process knows; `serve` returns when the supervisor is gone and nothing is left.
+
+    It raises MemoryError where there is none left to end the rest with.
+    """
 
     def __init__(self, link: Channel, subtree: Subtree, lifeline: int | None = None) -> None:
         self._link = link
@@ -74,9 +74,9 @@ class Keeper:
         try:
             while not self._link.closed:
                 self._turn()
-        except Exception:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001
             # Only a defect of ours gets here, or no memory. Ending is safe: all is killed and accounted for.
-            traceback.print_exc()
+            breakdown.tell("keeper", error)
             self._link.close()
         with contextlib.suppress(KeyError):
             self._selector.unregister(self._link)
@@ -89,7 +89,7 @@ class Keeper:
 
     def _turn(self) -> None:
         """Hear, reap, kill what is due, sweep, report."""
-        for key, _ in self._selector.select(self._timeout()):
+        for key, _ in self._ready():
             key.data()
         now = time.monotonic()
         for kept in list(self._children.values()):
@@ -103,6 +103,14 @@ class Keeper:
         self._trimming.look(now)
         self._broom.reap()
         self._watch_writers()
+
+    def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
+        timeout = self._timeout()
+        try:
+            return self._selector.select(timeout)
+        except OSError:  # no memory for the kernel's own table: all that has a deadline is seen to meanwhile
+            time.sleep(min(timeout, _LOOK_AGAIN_SLOWLY))
+            return []
 
     def _timeout(self) -> float:
         """Until the next deadline. What no event tells, the end of a killed stranger, is looked for."""
@@ -137,7 +145,7 @@ class Keeper:
 
     def _preload(self, targets: list[str], import_paths: list[str], limit: float = TRIAL_SECONDS) -> None:
         loaded, refused = preload(targets, import_paths, limit)
-        _take_signals()  # the user's modules may have set some at import
+        containment.leave_signals_to_the_supervisor()  # the user's modules may have set some at import
         self._strays.end(self._own(), time.monotonic())
         self._strays.take_dead()  # what a trial left is no job's
         ready = {"op": "ready", "pid": os.getpid(), "preloaded": loaded, "refused": refused}
@@ -162,15 +170,8 @@ class Keeper:
         self._selector.register(launched.pidfd, selectors.EVENT_READ, lambda: self._reap(kept))
         self._selector.register(launched.report, selectors.EVENT_READ, lambda: self._hear(kept))
         who = kept.identity
-        self._link.send(
-            {
-                "op": "started",
-                "child": child,
-                "pid": who.pid,
-                "ticks": who.start_ticks,
-                "inode": who.pidfd_inode,
-            }
-        )
+        facts = {"pid": who.pid, "ticks": who.start_ticks, "inode": who.pidfd_inode}
+        self._link.send({"op": "started", "child": child, **facts})
 
     def _assign(self, child: int, job: Frame, grace: float, directory: str | None) -> None:
         kept = self._children.get(child)
@@ -287,19 +288,6 @@ class Keeper:
                     self._selector.unregister(kept.launched.gate)
 
 
-def _take_signals() -> None:
-    """A Ctrl-C or a stop of the whole group is the supervisor's to act on; we go when it goes.
-
-    Blocked too, for the children: between its fork and its first own instructions a child would
-    ignore a SIGTERM as we do. Blocked, it waits until the child is ready to be ended by it.
-    """
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        ignored = number in (*KEEPER_IGNORES, *PYTHON_IGNORES)
-        signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, KEEPER_IGNORES)
-    signal.set_wakeup_fd(-1)
-
-
 def main() -> None:
     """`python -P -m workers.keeper LINK [LIFELINE MARK]`: two inherited descriptors, and the cookie again.
 
@@ -309,14 +297,18 @@ def main() -> None:
     link, *lifeline = map(int, sys.argv[1:3])
     for fd in (link, *lifeline):
         os.set_inheritable(fd, False)
-    _take_signals()
+    containment.leave_signals_to_the_supervisor()
     kernel.become_subreaper()
     guard_the_service()
     leave_keys_behind()
     cookie = os.environ[COOKIE]
     groups = Subtree(cookie, [] if os.environ.get(ISOLATION) == "tree" else None)
-    Keeper(Channel(link), groups, *lifeline).serve()
-    groups.remove()
+    try:
+        Keeper(Channel(link), groups, *lifeline).serve()
+        groups.remove()
+    except MemoryError as error:  # not even for an end in good order: the children die with us
+        breakdown.tell("keeper", error)
+        os._exit(1)
     sys.stderr.flush()
     os._exit(0)  # what the users' modules registered with atexit is for the jobs
 

@@ -22,6 +22,7 @@ SAMPLE = [
     ("jobs, supervisor", Fault("poll", "ENOMEM", 2)),
     ("jobs, supervisor", Fault("fdatasync", "EIO", 2)),
     ("jobs, keeper", Fault("clone", "EAGAIN", 1)),
+    ("jobs, keeper", Fault("poll", "ENOMEM", 2)),
     ("jobs, child", Fault("mkdir", "ENOSPC", 1)),
 ]
 

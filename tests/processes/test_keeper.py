@@ -97,6 +97,22 @@ def test_an_order_that_makes_no_sense_ends_it_and_all_it_has(tmp_path: Path, ord
         assert "Traceback" in keeper.errors.read_text()
 
 
+def test_without_memory_it_ends_with_one_sentence_and_all_it_has_with_it(tmp_path: Path) -> None:
+    with keeper_in(tmp_path) as keeper:
+        job = keeper.run(SLEEPS)
+        job.says("there")
+        used = int(Path(f"/proc/{keeper.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(keeper.pid, resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
+        keeper.order("discard", directory="x" * 10_000_000)
+        while not keeper.channel.closed:  # it may take some of it before it ends
+            keeper.hear(0.02)
+        keeper.process.wait(20)
+        assert gone(job.who)
+        assert keeper.errors.read_text() == (
+            "Error: the keeper has no memory left, and ends with all that it has\n"
+        )
+
+
 def test_a_second_job_for_a_child_ends_it_too(tmp_path: Path) -> None:
     with keeper_in(tmp_path) as keeper:
         job = keeper.run(SLEEPS)
