@@ -1,21 +1,24 @@
 """How the server starts and ends, and what it says when it cannot."""
 
+import asyncio
 import os
 import signal
 import socket
 import stat
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from supervisor.addresses import Address
+from supervisor.api.sockets import listen_tcp
 from tests.api.server import HttpServer, command
 from tests.cli.commandline import Installation, PlayedService
 from tests.support.eventually import eventually
 
-SOON = 2.0
+A_LONG_TIME = 60.0
+"""For what would never come by itself: listeners stay, and whoever is half way is waited for."""
 
 
 def refused(installation: Installation, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -113,9 +116,6 @@ def test_the_socket_of_a_dead_server_is_replaced(start: Callable[..., HttpServer
     assert start().ask("GET", "/healthz", socket=True).status == 200
 
 
-def test_what_stands_in_the_place_of_the_socket_is_replaced_or_told(
-    installation: Installation, start: Callable[..., HttpServer]
-) -> None:
 def test_a_socket_that_was_removed_is_made_anew_where_the_supervisor_asks_and_nobody_is_disturbed(
     start: Callable[..., HttpServer],
 ) -> None:
@@ -138,6 +138,9 @@ def test_a_socket_that_was_removed_is_made_anew_where_the_supervisor_asks_and_no
     assert server.stop() == 0
 
 
+def test_what_stands_in_the_place_of_the_socket_is_replaced_or_told(
+    installation: Installation, start: Callable[..., HttpServer]
+) -> None:
     path = installation.state_dir / "api.sock"
     path.mkdir()
     (path / "x").touch()
@@ -172,7 +175,7 @@ def listeners(server: HttpServer, number: int) -> list[socket.socket]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_soon_whoever_listens_or_is_half_way(
+def test_a_signal_ends_it_whoever_listens_or_is_half_way(
     start: Callable[..., HttpServer], number: signal.Signals
 ) -> None:
     server = start()
@@ -180,9 +183,7 @@ def test_a_signal_ends_it_soon_whoever_listens_or_is_half_way(
     half = server.raw()
     half.sendall(b"POST /api/jobs HTTP/1.1\r\nHost: x\r\nContent-")
     idle = server.raw()
-    began = time.monotonic()
-    assert server.stop(number, within=SOON + 1) == 0
-    assert time.monotonic() - began < SOON
+    assert server.stop(number, within=A_LONG_TIME) == 0
     assert "http_stopped" in server.log
     for connection in [*opened, half, idle]:
         connection.close()
@@ -192,21 +193,23 @@ def test_it_ends_at_once_when_the_supervisor_is_gone(start: Callable[..., HttpSe
     server = start()
     opened = listeners(server, 2)
     server.cut_lifeline()
-    assert server.wait(within=SOON) == 0
+    assert server.wait(within=A_LONG_TIME) == 0
     for connection in opened:
         connection.close()
 
 
-def test_it_ends_soon_though_the_database_is_locked_and_a_submit_waits_for_it(
+def test_it_ends_while_a_submit_waits_for_a_lock(
     start: Callable[..., HttpServer], played: PlayedService
 ) -> None:
+    """One that waited until the submit had waited long enough would answer it with 503."""
     server = start()
     before = len(played.jobs())
     with played.store.write():
         connection = server.connect()
         connection.request("POST", "/api/jobs", b'{"type":"EmailJob"}', {"Content-Type": "application/json"})
         eventually(lambda: threads(server) > 1)
-        assert server.stop(within=SOON + 1) == 0
+        assert server.stop(within=A_LONG_TIME) == 0
+        assert connection.getresponse().status != 503
         connection.close()
     assert len(played.jobs()) == before
 
@@ -215,17 +218,22 @@ def threads(server: HttpServer) -> int:
     return len(os.listdir(f"/proc/{server.process.pid}/task"))
 
 
-def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head(
-    start: Callable[..., HttpServer],
-) -> None:
-    """Nagle's algorithm and a delayed acknowledgement make 40 ms of it."""
-    server = start()
-    connection = server.connect()
-    seconds = []
-    for _ in range(10):
-        began = time.monotonic()
-        connection.request("GET", "/healthz")
-        connection.getresponse().read()
-        seconds.append(time.monotonic() - began)
-    connection.close()
-    assert min(seconds[1:]) < 0.02
+def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head() -> None:
+    """Nagle's algorithm and that make 40 ms together; asyncio turns the one off where it sees TCP."""
+    (listener,) = listen_tcp(Address.parse("127.0.0.1:0"), with_token=False)
+    delays: list[bool] = []
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted = transport.get_extra_info("socket")
+            delays.append(not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    async def accept_one() -> None:
+        server = await asyncio.get_running_loop().create_server(Accepted, sock=listener)
+        async with server:
+            with socket.create_connection(listener.getsockname()):
+                while not delays:  # noqa: ASYNC110  (pytest's time limit is the deadline)
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(accept_one())
+    assert delays == [False]

@@ -42,8 +42,10 @@ def found(answer: Answer) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("with_imports")
-def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(installation: Installation) -> None:
-    answer = installation.run("doctor")
+def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(
+    installation: Installation, asyncworker: Command
+) -> None:
+    answer = asyncworker("doctor")
     assert answer.code == 0
     assert not installation.state_dir.exists()
     assert "state does not exist; the first start makes it\n" in answer.out
