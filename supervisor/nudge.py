@@ -1,45 +1,28 @@
 """Wake the supervisors of a state folder: there may be something for them in the database."""
 
-import errno
 import fnmatch
 import os
 import socket
-
-_NOBODY = frozenset(
-    {
-        errno.ENOENT,  # removed between the listing and the datagram
-        errno.ECONNREFUSED,  # left by a supervisor that is gone
-        errno.EAGAIN,  # its queue is full: it is about to wake anyway
-        errno.ENOBUFS,
-        errno.EPROTOTYPE,  # a socket, but not one of ours
-        errno.EACCES,
-        errno.EPERM,
-    }
-)
-"""Why a datagram may go unheard without anything being wrong: the next tick finds the row all the same."""
+from contextlib import suppress
 
 
 def nudge(state_dir: str | os.PathLike[str]) -> None:
-    """Send one empty datagram to every `wake*.sock` in the state folder; never waits, promises nothing."""
-    try:
+    """Send one empty datagram to every `wake*.sock` in the state folder; never waits, promises nothing.
+
+    And raises nothing: what they are to look at is committed, and must not look as if it were not, whatever
+    keeps a datagram from them, from a supervisor that is gone to a disk that fails. The next tick finds the row.
+    """
+    with suppress(OSError):
         folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:  # no folder, nobody to wake
-        return
-    try:
-        sockets = fnmatch.filter(os.listdir(folder), "wake*.sock")
-        for name in sockets:
-            _send(f"/proc/self/fd/{folder}/{name}")
-    finally:
-        os.close(folder)
+        try:
+            for name in fnmatch.filter(os.listdir(folder), "wake*.sock"):
+                _send(f"/proc/self/fd/{folder}/{name}")
+        finally:
+            os.close(folder)
 
 
 def _send(address: str) -> None:
     """`address` leads through a descriptor, because a socket's path ends after 108 bytes (unix(7))."""
-    with socket.socket(
-        socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    ) as sender:
-        try:
-            sender.sendto(b"", address)
-        except OSError as error:
-            if error.errno not in _NOBODY:
-                raise
+    how = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    with suppress(OSError), socket.socket(socket.AF_UNIX, how) as sender:
+        sender.sendto(b"", address)

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 
@@ -138,7 +137,7 @@ def _submit(shared: Context, body: bytes, key: str | None) -> Job:
     except InvalidKey:
         raise Problem(409, "This Idempotency-Key stands for a job that was asked for differently.") from None
     if is_new:
-        _nudge(shared)
+        nudge(shared.locations.state_dir)
     return job
 
 
@@ -147,7 +146,7 @@ def _cancel(shared: Context, job_id: str) -> tuple[CancelAnswer, Job]:
         found = _found(tx, job_id)
         answer = jobs.request_cancel(tx, id=found.id, now=shared.clock.now())
         job = _found(tx, found.id)
-    _nudge(shared)
+    nudge(shared.locations.state_dir)
     return answer, job
 
 
@@ -157,13 +156,8 @@ def _retry(shared: Context, job_id: str) -> Job:
         if not jobs.retry(tx, id=found.id):
             raise Problem(409, f"The job has not ended: it is {found.status}.")
         job = _found(tx, found.id)
-    _nudge(shared)
+    nudge(shared.locations.state_dir)
     return job
-
-
-def _nudge(shared: Context) -> None:
-    with suppress(OSError):  # what is done is done: the next tick finds it
-        nudge(shared.locations.state_dir)
 
 
 def _unknown_type(name: str, known: list[str]) -> Problem:

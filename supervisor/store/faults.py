@@ -22,12 +22,14 @@ _DAMAGED = "the database {path} is damaged: stop the service and restore a backu
 _KINDS = {
     sqlite3.SQLITE_BUSY: StoreLocked,
     sqlite3.SQLITE_LOCKED: StoreLocked,
+    sqlite3.SQLITE_PROTOCOL: StoreLocked,
     sqlite3.SQLITE_CORRUPT: StoreDamaged,
     sqlite3.SQLITE_NOTADB: StoreDamaged,
 }
 _SENTENCES = {
     sqlite3.SQLITE_BUSY: "the database {path} is locked by another process; try again",
     sqlite3.SQLITE_LOCKED: "the database {path} is locked by another process; try again",
+    sqlite3.SQLITE_PROTOCOL: "another process does not give back a lock of the database {path}; try again",
     sqlite3.SQLITE_PERM: "the database {path} may not be used by this user",
     sqlite3.SQLITE_READONLY: "the database {path} is read-only for this user, or its disk is",
     sqlite3.SQLITE_IOERR: "reading or writing the database {path} failed: input/output error on its disk",

@@ -89,6 +89,13 @@ def _let_it_shrink(connection: sqlite3.Connection) -> None:
             connection.execute("VACUUM")
 
 
+def _unreadable(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the database {path} cannot be brought to schema {HEAD}: {_MIGRATIONS} cannot be read;"
+        " try again, and if that does not help, install AsyncWorker anew"
+    )
+
+
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     """A migration that rebuilds a table drops it, and foreign keys would then delete what refers to it."""
     from alembic import command  # noqa: PLC0415 - nearly a second, where it is not needed
@@ -105,10 +112,9 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
         try:
             command.upgrade(config, "head")
         except (CommandError, ImportError) as error:
-            # Alembic looks before it reads, so a disk that fails is a folder that is not there.
-            raise StoreUnavailable(
-                f"the database {path} cannot be brought to schema {HEAD}: {_MIGRATIONS} cannot be read;"
-                " try again, and if that does not help, install AsyncWorker anew"
-            ) from error
+            raise _unreadable(path) from error
+        # What Alembic cannot read is to it what is not there: then it does less, and is content.
+        if connection.execute("SELECT version_num FROM alembic_version").fetchall() != [(HEAD,)]:
+            raise _unreadable(path)
         if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
             raise StoreUnavailable(f"the database {path} has attempts without a job: restore a backup")

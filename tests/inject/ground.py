@@ -4,13 +4,14 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.errors import AsyncWorkerError
+from supervisor.errors import AsyncWorkerError, StoreUnavailable
 from supervisor.store.records import Job
 from tests.inject.zygote import Started, Zygote
 from tests.support import aside
@@ -81,10 +82,16 @@ class Ground(Service):
             return self.submit(kind, payload)
         return None
 
+    def jobs(self) -> int:
+        """How many are on record."""
+        with contextlib.suppress(sqlite3.OperationalError), self.sql("mode=rw") as database:
+            return int(database.execute("SELECT count(*) FROM jobs").fetchone()[0])
+        return 0
+
     def ended(self, serving: Serving) -> bool:
         """True once all that was acknowledged has ended; False where the supervisor ended before."""
         deadline = time.monotonic() + DEADLINE
-        while not all(self.job(job_id).ended for job_id in self.acknowledged):
+        while not self._all_have_ended():
             if serving.process.poll() is not None:
                 return False
             if time.monotonic() > deadline:
@@ -92,6 +99,11 @@ class Ground(Service):
                 raise AssertionError(f"not ended: {left}\n{self.logs()}")
             time.sleep(0.01)
         return True
+
+    def _all_have_ended(self) -> bool:
+        with contextlib.suppress(StoreUnavailable):  # whoever was struck may hold a lock for a while
+            return all(self.job(job_id).ended for job_id in self.acknowledged)
+        return False
 
     def lawful(self, serving: Serving) -> None:
         """Everything that was acknowledged has ended, nothing of it is left, and the database is sound.

@@ -140,7 +140,11 @@ def _strike(stage: Stage, fault: Fault) -> Result:
             stage, fault, problem=f"{type(error).__name__}: {error}", seconds=time.monotonic() - began
         )
     reached = struck.calls[fault.call] >= fault.number
-    return _result(stage, fault, how=struck.how, reached=reached, seconds=time.monotonic() - began)
+    problem = "" if reached or struck.how == SURVIVED else f"nothing struck it, and it ended: {struck.how}"
+    if problem:
+        stage.leave()
+    seconds = time.monotonic() - began
+    return _result(stage, fault, how=struck.how, reached=reached, problem=problem, seconds=seconds)
 
 
 def _result(stage: Stage, fault: Fault, **facts: Any) -> Result:

@@ -17,6 +17,8 @@ SAMPLE = [
     ("submit", Fault("fdatasync", "EIO", 1)),
     ("submit", Fault("pwrite64", "KILL", 9)),
     ("submit to a new place", Fault("fsync", "EIO", 1)),
+    ("submit to a new place", Fault("getdents64", "EIO", 1)),
+    ("submit to a new place", Fault("getdents64", "EIO", 3)),
     ("start", Fault("access", "EIO", 1)),
     ("start", Fault("fcntl", "ENOLCK", 1)),
     ("jobs, supervisor", Fault("poll", "ENOMEM", 2)),

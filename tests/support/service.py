@@ -325,10 +325,10 @@ class Service:
         return "\n".join(f"--- {serving.log.name}\n{serving.log.read_text()}" for serving in self.supervisors)
 
     @contextlib.contextmanager
-    def sql(self) -> Iterator[sqlite3.Connection]:
+    def sql(self, how: str = "mode=rwc") -> Iterator[sqlite3.Connection]:
         """The database as an outsider sees it."""
         with contextlib.closing(
-            sqlite3.connect(self.database, timeout=20, isolation_level=None)
+            sqlite3.connect(f"file:{self.database}?{how}", uri=True, timeout=20, isolation_level=None)
         ) as connection:
             yield connection
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 from pathlib import Path
@@ -36,6 +37,21 @@ def test_other_sockets_hear_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_missing_is_nobody_to_wake(tmp_path: Path) -> None:
     nudge(tmp_path / "missing")
+
+
+def test_a_folder_that_cannot_be_read_or_a_socket_that_cannot_be_had_raises_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is committed by then: an error would have somebody submit it once more."""
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with bound(tmp_path, "wake.sock"):
+        for owner, name in ((os, "listdir"), (os, "open"), (socket, "socket")):
+            with monkeypatch.context() as patched:
+                patched.setattr(owner, name, fails)
+                nudge(tmp_path)
 
 
 def test_sockets_that_the_dead_left_and_files_of_that_name_do_not_hurt(tmp_path: Path) -> None:
