@@ -10,7 +10,7 @@ def nudge(state_dir: str | os.PathLike[str]) -> None:
     """Send one empty datagram to every `wake*.sock` in the state folder; never waits, promises nothing.
 
     And raises nothing: what they are to look at is committed, and must not look as if it were not, whatever
-    keeps a datagram from them, from a supervisor that is gone to a disk that fails. The next tick finds the row.
+    keeps a datagram from them: a supervisor that is gone, a disk that fails. The next tick finds the row.
     """
     with suppress(OSError):
         folder = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
