@@ -104,3 +104,10 @@ class NoSupervisor(AsyncWorkerError):
     """This needs a running service and there is none; start one with: asyncworker serve."""
 
     exit_code = 4
+
+
+def reason(error: OSError | MemoryError) -> str:
+    """What the host refuses, in its own words."""
+    if isinstance(error, MemoryError):
+        return "there is no memory left"
+    return str(error.strerror or error) + (f": {error.filename}" if error.filename else "")

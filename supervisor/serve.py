@@ -9,7 +9,7 @@ from functools import partial
 from supervisor import http_settings, lifeline
 from supervisor.assigning import minimal_environment
 from supervisor.clock import SystemClock
-from supervisor.errors import AsyncWorkerError
+from supervisor.errors import AsyncWorkerError, reason
 from supervisor.front import Front, FrontProcess
 from supervisor.jobtypes.load import load
 from supervisor.jobtypes.records import JobTypes
@@ -44,15 +44,9 @@ def serve() -> int:
     except (OSError, MemoryError) as error:
         # What a turn can survive does not come here. What was in its hands cannot be trusted any more: its
         # jobs end with it, and their ends are recorded by the next start.
-        sys.stderr.write(f"Error: the service cannot go on: {_reason(error)}; start it again\n")
+        sys.stderr.write(f"Error: the service cannot go on: {reason(error)}; start it again\n")
         return 1
     return 0
-
-
-def _reason(error: OSError | MemoryError) -> str:
-    if isinstance(error, MemoryError):
-        return "there is no memory left"
-    return str(error.strerror or error) + (f": {error.filename}" if error.filename else "")
 
 
 def _serve(settings: Settings) -> None:

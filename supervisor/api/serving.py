@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from supervisor.api.sockets import listen_tcp, listen_unix
 from supervisor.api.telling import Teller
-from supervisor.errors import AsyncWorkerError
+from supervisor.errors import AsyncWorkerError, reason
 from supervisor.http_settings import HttpSettings
 from supervisor.journal import Event, Journal
 from supervisor.settings import Settings
@@ -15,20 +15,25 @@ from workers.guard import guard_the_service
 
 
 def serve(arguments: Sequence[str]) -> int:
-    """Run until stopped. Mistakes are one sentence on standard error."""
+    """Run until stopped. Mistakes are one sentence on standard error, and so is what the host refuses."""
     guard_the_service()
     given = _parse(arguments)
     try:
-        teller = Teller(Journal(log_format=Settings.from_environment().log_format))
-        settings = HttpSettings.from_environment(lambda path: teller.say(Event.HTTP_TOKEN_EXPOSED, path=path))
-        tcp = (
-            [] if settings.address is None else listen_tcp(settings.address, with_token=bool(settings.token))
-        )
-        settings.locations.make_state_dir()
-        listeners = [*tcp, listen_unix(settings.locations.state_dir)]
+        return _serve(given)
     except AsyncWorkerError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
+    except (OSError, MemoryError) as error:
+        sys.stderr.write(f"Error: the http server cannot go on: {reason(error)}; it is started again\n")
+        return 1
+
+
+def _serve(given: argparse.Namespace) -> int:
+    teller = Teller(Journal(log_format=Settings.from_environment().log_format))
+    settings = HttpSettings.from_environment(lambda path: teller.say(Event.HTTP_TOKEN_EXPOSED, path=path))
+    tcp = [] if settings.address is None else listen_tcp(settings.address, with_token=bool(settings.token))
+    settings.locations.make_state_dir()
+    listeners = [*tcp, listen_unix(settings.locations.state_dir)]
     # A mistake is told in a tenth of the time that these imports take.
     from supervisor.api.running import run  # noqa: PLC0415
 

@@ -118,7 +118,8 @@ def _life(ground: Ground, fault: Fault | None, work: Callable[[], None]) -> Stru
     serving = ground.stopped()
     with tracing(serving.pid, fault, ground.folder / "calls") as tracer:
         os.kill(serving.pid, signal.SIGCONT)
-        with contextlib.suppress(AssertionError):
+        # Whoever was struck may end, or hold a lock that nobody else gets meanwhile.
+        with contextlib.suppress(AssertionError, AsyncWorkerError):
             serving.said("supervisor_ready", DEADLINE)
             work()
             ground.ended(serving)

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.system
 SAMPLE = [
     ("submit", Fault("fdatasync", "EIO", 1)),
     ("submit", Fault("pwrite64", "KILL", 9)),
+    ("submit", Fault("read", "EIO", 9)),
+    ("submit to a service", Fault("recvfrom", "ECONNRESET", 1)),
     ("submit to a new place", Fault("fsync", "EIO", 1)),
     ("submit to a new place", Fault("getdents64", "EIO", 1)),
     ("submit to a new place", Fault("getdents64", "EIO", 3)),
@@ -26,6 +28,7 @@ SAMPLE = [
     ("jobs, keeper", Fault("clone", "EAGAIN", 1)),
     ("jobs, keeper", Fault("poll", "ENOMEM", 2)),
     ("jobs, child", Fault("mkdir", "ENOSPC", 1)),
+    ("jobs, http server", Fault("epoll_wait", "ENOMEM", 5)),
 ]
 
 
