@@ -1,9 +1,12 @@
 """Put the http server together, and run it."""
 
 import asyncio
+import errno
 import logging
 import os
+import selectors
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -23,6 +26,8 @@ from supervisor.http_settings import HttpSettings
 from supervisor.installed import installed_version
 from supervisor.journal import Event
 
+_WITHOUT_POLL = 0.1
+
 
 def run(
     settings: HttpSettings,
@@ -32,7 +37,21 @@ def run(
     told: int | None,
 ) -> bool:
     """Until it is stopped: whether a thread is still at work then."""
-    return asyncio.run(_run(settings, [*listeners], teller, parent, told))
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Patient())) as runner:
+        return runner.run(_run(settings, [*listeners], teller, parent, told))
+
+
+class _Patient(selectors.EpollSelector):
+    """Where the kernel has no memory for its own table, nothing has come yet: the next turn looks again."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        try:
+            return super().select(timeout)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            time.sleep(_WITHOUT_POLL if timeout is None else min(timeout, _WITHOUT_POLL))
+            return []
 
 
 async def _run(

@@ -25,7 +25,8 @@ def serve(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (OSError, MemoryError) as error:
         sys.stderr.write(f"Error: the http server cannot go on: {reason(error)}; it is started again\n")
-        return 1
+        sys.stderr.flush()
+        os._exit(1)  # what is half done would complain, each with a traceback, when it is cleared away
 
 
 def _serve(given: argparse.Namespace) -> int:

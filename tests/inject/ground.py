@@ -34,7 +34,8 @@ class Ground(Service):
     """State folder, job types, and whoever is started on them."""
 
     def __init__(self, folder: Path, zygote: Zygote) -> None:
-        super().__init__(folder, TYPES)
+        # Nothing is imported beforehand: that takes longer than all else in a strike, and is not struck.
+        super().__init__(folder, {name: {**each, "preload": False} for name, each in TYPES.items()})
         self.zygote = zygote
         self.folder = folder
         self.acknowledged: list[str] = []

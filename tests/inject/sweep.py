@@ -4,12 +4,14 @@ Results are kept, a line each, so that a sweep can be broken off and taken up ag
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +27,9 @@ from tests.support import strace
 
 Result = dict[str, Any]
 
+DENSE = 20
+"""So many calls of each name are struck one by one in any case."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make inject", description=__doc__)
@@ -32,7 +37,9 @@ def main() -> int:
     parser.add_argument("--call", action="append", help="only these system calls")
     parser.add_argument("--answer", action="append", help="only these errors, or KILL")
     parser.add_argument("--number", type=int, help="only this call: to see one strike again")
-    parser.add_argument("--every", type=int, default=1, help="only every so manieth call")
+    parser.add_argument(
+        "--every", type=int, default=1, help=f"beyond the first {DENSE}, only every so manieth call"
+    )
     parser.add_argument("--results", type=Path, default=Path(".inject.jsonl"))
     parser.add_argument("--plan", action="store_true", help="only count the calls")
     parser.add_argument("--resume", action="store_true", help="leave out what is in the results already")
@@ -111,7 +118,7 @@ def _made(stage: Stage) -> Counter[str]:
 def _series(stage: Stage, call: str, answer: str, count: int, given: argparse.Namespace) -> None:
     """One number after the other, until it is not reached any more."""
     done = {r["number"] for r in _read(given.results) if _name(r) == (stage.scene, call, answer)}
-    for number in [given.number] if given.number else range(1, 100_000, given.every):
+    for number in [given.number] if given.number else _numbers(given.every):
         if number in done:
             continue
         result = _strike(stage, Fault(call, answer, number))
@@ -129,6 +136,11 @@ def _series(stage: Stage, call: str, answer: str, count: int, given: argparse.Na
         stage.leave()
         with given.results.open("a") as results:
             print(json.dumps(_result(stage, Fault(call, answer, 0), problem=str(error))), file=results)
+
+
+def _numbers(every: int) -> Iterator[int]:
+    yield from range(1, DENSE)
+    yield from itertools.count(DENSE, every)
 
 
 def _strike(stage: Stage, fault: Fault) -> Result:
