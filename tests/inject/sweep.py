@@ -6,6 +6,7 @@ Results are kept, a line each, so that a sweep can be broken off and taken up ag
 import argparse
 import itertools
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -117,9 +118,12 @@ def _made(stage: Stage) -> Counter[str]:
 
 def _series(stage: Stage, call: str, answer: str, count: int, given: argparse.Namespace) -> None:
     """One number after the other, until it is not reached any more."""
-    done = {r["number"] for r in _read(given.results) if _name(r) == (stage.scene, call, answer)}
+    done = [r for r in _read(given.results) if _name(r) == (stage.scene, call, answer)]
+    over = max((r["number"] for r in done if not r["reached"]), default=math.inf)
     for number in [given.number] if given.number else _numbers(given.every):
-        if number in done:
+        if number > over:
+            break
+        if number in {r["number"] for r in done}:
             continue
         result = _strike(stage, Fault(call, answer, number))
         with given.results.open("a") as results:
