@@ -119,7 +119,7 @@ def _made(stage: Stage) -> Counter[str]:
 def _series(stage: Stage, call: str, answer: str, count: int, given: argparse.Namespace) -> None:
     """One number after the other, until it is not reached any more."""
     done = [r for r in _read(given.results) if _name(r) == (stage.scene, call, answer)]
-    over = max((r["number"] for r in done if not r["reached"]), default=math.inf)
+    over = max((r["number"] for r in done if not r["reached"] and r["number"] > count), default=math.inf)
     for number in [given.number] if given.number else _numbers(given.every):
         if number > over:
             break
