@@ -106,8 +106,10 @@ class NoSupervisor(AsyncWorkerError):
     exit_code = 4
 
 
-def reason(error: OSError | MemoryError) -> str:
+def reason(error: OSError | MemoryError | ImportError) -> str:
     """What the host refuses, in its own words."""
     if isinstance(error, MemoryError):
         return "there is no memory left"
+    if isinstance(error, ImportError):
+        return f"this installation cannot be read ({error})"
     return str(error.strerror or error) + (f": {error.filename}" if error.filename else "")

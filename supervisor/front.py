@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 
+from supervisor.asking import ANEW, LET_GO
 from supervisor.journal import Event
 from supervisor.supervision import Supervision
 from workers.pipes import pipe
@@ -62,9 +63,16 @@ class FrontProcess:
             return False
 
     def renew_socket(self) -> None:
-        """Ask it to listen at `api.sock` anew. Where that cannot be said now, it is said again."""
-        with suppress(OSError):
-            os.write(self._lifeline, b"\n")
+        """Ask it to listen at `api.sock` anew."""
+        self._ask(ANEW)
+
+    def let_go(self) -> None:
+        """Ask it to close the connections to the database that it keeps."""
+        self._ask(LET_GO)
+
+    def _ask(self, what: bytes) -> None:
+        with suppress(OSError):  # where that cannot be said now, it is said again
+            os.write(self._lifeline, what)
 
     def exit_code(self) -> int | None:
         return self._process.poll()
@@ -123,6 +131,11 @@ class Front:
             self._look_at = now + _LOOK_EVERY
             if not os.path.lexists(s.settings.locations.api_socket):
                 self._process.renew_socket()
+
+    def let_go(self) -> None:
+        """It keeps connections, and of a lock that one of them could not give back SQLite does not know."""
+        if self.ready and self._process is not None:
+            self._process.let_go()
 
     def stop(self) -> None:
         if self._process is not None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from supervisor import claiming, recording, reloading, terminating, wakeup
-from supervisor.errors import StoreDamaged, StoreUnavailable
+from supervisor.errors import StoreDamaged, StoreLocked, StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
 from supervisor.retention import Retention
@@ -165,6 +165,8 @@ class Loop:
         if isinstance(error, StoreDamaged) and not self._s.ready:
             raise error
         self._s.uncertain = self._database_failed = True
+        if isinstance(error, StoreLocked) and self._s.front is not None:
+            self._s.front.let_go()
         self._pause(Event.DATABASE_UNAVAILABLE, str(error))
 
     def _take_again(self, error: OSError) -> None:

@@ -41,7 +41,7 @@ def serve() -> int:
     except AsyncWorkerError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, ImportError) as error:  # the last: a disk that fails hides modules
         # What a turn can survive does not come here. What was in its hands cannot be trusted any more: its
         # jobs end with it, and their ends are recorded by the next start.
         sys.stderr.write(f"Error: the service cannot go on: {reason(error)}; start it again\n")

@@ -49,6 +49,11 @@ class Database:
         finally:
             self._opening.release()
 
+    def let_go(self) -> None:
+        """Of the connections that are kept, because the supervisor is kept from writing."""
+        if self._store is not None:
+            self._store.let_go_of_idle()
+
     def close(self) -> None:
         with self._opening, suppress(StoreUnavailable):
             if self._store is not None:

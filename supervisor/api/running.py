@@ -79,7 +79,8 @@ async def _run(
 
     app = application(settings, context, teller)
     anew = partial(_anew, settings.locations.state_dir, teller)
-    await Server(app, ready=ready, ending=context.close, parent=parent, anew=anew).serve(listeners)
+    server = Server(app, ready=ready, ending=context.close, parent=parent, anew=anew, let_go=database.let_go)
+    await server.serve(listeners)
     if context.busy:
         return True
     database.close()

@@ -1,6 +1,7 @@
 """uvicorn's server, with an end of its own: a signal, or the end of the process that started it.
 
-That process can also ask it to listen anew at `api.sock`, where somebody has removed that.
+That process can also ask it to listen anew at `api.sock`, where somebody has removed that, and to let go of
+its connections to the database.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 
 from supervisor.api.protocol import LONGEST_HEAD, BoundedProtocol
 from supervisor.api.sockets import BACKLOG
+from supervisor.asking import ANEW, LET_GO
 
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 1
@@ -27,7 +29,8 @@ _WATCH_SECONDS = 1.0
 class Server(uvicorn.Server):
     """Serves until SIGTERM or SIGINT; `ready` is called once it does, `ending` as soon as it stops.
 
-    `anew` makes another socket in the place of one that is gone, or None where that cannot be done.
+    `anew` makes another socket in the place of one that is gone, or None where that cannot be done; `let_go`
+    closes the connections to the database that nobody uses.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class Server(uvicorn.Server):
         ending: Callable[[], None],
         parent: int | None,
         anew: Callable[[], socket.socket | None],
+        let_go: Callable[[], None],
     ) -> None:
         super().__init__(_config(app, self._stir))
         self._ready = ready
         self._ending = ending
         self._parent = parent
         self._anew = anew
+        self._let_go = let_go
         self._renewing: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
 
@@ -85,12 +90,15 @@ class Server(uvicorn.Server):
         self._stirred.set()
 
     def _heard_of_parent(self, descriptor: int) -> None:
-        """A byte asks for another `api.sock`; the end of the pipe is the supervisor's."""
+        """Bytes that ask for something; the end of the pipe is the supervisor's."""
         with contextlib.suppress(BlockingIOError):
-            if not os.read(descriptor, 4096):
+            asked = os.read(descriptor, 4096)
+            if not asked:
                 os._exit(0)
-            if self._renewing is None or self._renewing.done():
+            if ANEW in asked and (self._renewing is None or self._renewing.done()):
                 self._renewing = asyncio.create_task(self._renew())
+            if LET_GO in asked:
+                self._let_go()
 
     async def _renew(self) -> None:
         listener = None if self.should_exit else self._anew()

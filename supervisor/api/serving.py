@@ -23,7 +23,7 @@ def serve(arguments: Sequence[str]) -> int:
     except AsyncWorkerError as error:
         sys.stderr.write(f"Error: {error}\n")
         return error.exit_code
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, ImportError) as error:
         sys.stderr.write(f"Error: the http server cannot go on: {reason(error)}; it is started again\n")
         sys.stderr.flush()
         os._exit(1)  # what is half done would complain, each with a traceback, when it is cleared away

@@ -258,11 +258,23 @@ class Store:
             # pages from it, and take them for its own. Where the old one went, it is whole then.
             with suppress(StoreUnavailable):
                 self.empty_log()
-        open_ones = [*self._idle, *([] if self._kept is None else [self._kept])]
-        self._idle, self._kept = [], None
-        for each in open_ones:
-            with suppress(StoreUnavailable), translated(self.path):
-                each.close()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self._close(kept)
+        self.let_go_of_idle()
+
+    def let_go_of_idle(self) -> None:
+        """Close the connections of a client that nobody uses at the moment."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        with suppress(StoreUnavailable), translated(self.path):
+            connection.close()
 
     def _refuse_lost(self) -> None:
         """SQLite would go on writing into a file that no path leads to, and report success."""

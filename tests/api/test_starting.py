@@ -13,6 +13,7 @@ import pytest
 
 from supervisor.addresses import Address
 from supervisor.api.sockets import listen_tcp
+from supervisor.asking import ANEW
 from tests.api.server import HttpServer, command
 from tests.cli.commandline import Installation, PlayedService
 from tests.support.eventually import eventually
@@ -126,7 +127,7 @@ def test_a_socket_that_was_removed_is_made_anew_where_the_supervisor_asks_and_no
     assert connected.getresponse().read()
     for _ in range(3):
         path.unlink()
-        os.write(server._lifeline, b"\n")
+        os.write(server._lifeline, ANEW)
         eventually(path.is_socket)
     for over_the_socket in (True, False):
         assert server.ask("GET", "/healthz", socket=over_the_socket).status == 200

@@ -113,6 +113,7 @@ def main() -> None:
     import supervisor.ways.sameness  # noqa: PLC0415
     import supervisor.ways.straight  # noqa: PLC0415
     import supervisor.ways.through  # noqa: F401, PLC0415
+    import tests.support.aside  # noqa: F401, PLC0415
 
     orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115  (select must see all that waits)
     woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)

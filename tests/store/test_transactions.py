@@ -311,3 +311,15 @@ def test_beside_one_who_reads_for_long_writes_go_on_and_the_log_is_used_again_af
     assert fill(60) < 2.6 * grown
     with client.read() as tx:
         assert jobs.count(tx) == before + 90
+
+
+def test_connections_that_are_kept_can_be_let_go_of_while_others_are_used(path: Path) -> None:
+    with open_store(str(path), keep=2) as store:
+        with store.read():
+            with store.read():
+                pass
+            (idle,) = store._idle
+            store.let_go_of_idle()
+            assert idle.closed
+        with store.write() as tx:
+            submit(tx)

@@ -19,6 +19,7 @@ class ScriptedProcess:
         self.ready = False
         self.stopped = False
         self.asked_for_a_socket = 0
+        self.asked_to_let_go = 0
 
     def became_ready(self) -> bool:
         return self.ready
@@ -28,6 +29,9 @@ class ScriptedProcess:
 
     def renew_socket(self) -> None:
         self.asked_for_a_socket += 1
+
+    def let_go(self) -> None:
+        self.asked_to_let_go += 1
 
     def stop(self) -> None:
         self.stopped = True
@@ -132,3 +136,16 @@ def test_a_socket_that_is_gone_is_asked_for_once_a_second_from_one_that_listens(
     watched.after(1)
     asked.append(process.asked_for_a_socket)
     assert asked == [0, 1, 1, 2, 3, 3]
+
+
+def test_where_the_database_is_locked_it_is_asked_to_let_go_of_its_connections(watched: Watched) -> None:
+    it = watched.it
+    it.get_ready()
+    it.s.front = watched.front
+    watched.after(0)
+    watched.processes[0].ready = True
+    it.tick(1)
+    before = watched.processes[0].asked_to_let_go
+    with it.store.write():
+        it.tick(10)
+    assert (before, watched.processes[0].asked_to_let_go) == (0, 1)

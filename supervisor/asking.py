@@ -1,0 +1,6 @@
+"""What a supervisor asks of its http server: a byte each, through the pipe whose end says that it is gone."""
+
+ANEW = b"s"
+"""Listen at another `api.sock`: somebody has removed it."""
+LET_GO = b"d"
+"""Close the connections to the database that are kept: I am kept from writing."""
