@@ -2,5 +2,7 @@
 
 ANEW = b"s"
 """Listen at another `api.sock`: somebody has removed it."""
+ANSWER = b"a"
+"""Write a byte into the pipe that said that you listen: a server that hangs cannot."""
 LET_GO = b"d"
 """Close the connections to the database that are kept: I am kept from writing."""

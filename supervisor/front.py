@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 
-from supervisor.asking import ANEW, LET_GO
+from supervisor.asking import ANEW, ANSWER, LET_GO
 from supervisor.journal import Event
 from supervisor.supervision import Supervision
 from workers.pipes import pipe
@@ -21,6 +21,11 @@ _LONGEST_PAUSE = 30.0
 _STOP_SECONDS = 5.0
 _LOOK_EVERY = 1.0
 """Seconds between two looks for its socket."""
+_READY_WITHIN = 90.0
+_PING_EVERY = 10.0
+_PINGS = 3
+"""Questions in a row, each in a turn of its own, after whose silence it is replaced. Counted and not timed:
+when the whole service was stopped for a while, it must have had time to answer."""
 
 
 class FrontProcess:
@@ -55,8 +60,8 @@ class FrontProcess:
         """Readable once it has ended."""
         return self._pidfd
 
-    def became_ready(self) -> bool:
-        """True once: when it listens."""
+    def heard(self) -> bool:
+        """Whether it has said something since we listened last: that it listens, or that it is alive."""
         try:
             return bool(os.read(self._ready, 64))
         except BlockingIOError:
@@ -65,6 +70,10 @@ class FrontProcess:
     def renew_socket(self) -> None:
         """Ask it to listen at `api.sock` anew."""
         self._ask(ANEW)
+
+    def ping(self) -> None:
+        """Ask it for an answer."""
+        self._ask(ANSWER)
 
     def let_go(self) -> None:
         """Ask it to close the connections to the database that it keeps."""
@@ -87,6 +96,9 @@ class FrontProcess:
             self._process.kill()
             self._process.wait()
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def close(self) -> None:
         for fd in (self._lifeline, self._ready, self._pidfd):
             os.close(fd)
@@ -104,6 +116,8 @@ class Front:
         self._start_at = 0.0
         self._pause = 0.0
         self._look_at = 0.0
+        self._ping_at = 0.0
+        self._unanswered = 0
 
     @property
     def process(self) -> FrontProcess | None:
@@ -120,17 +134,36 @@ class Front:
             if now >= self._start_at:
                 self._start(s, now)
             return
-        self.ready = self.ready or self._process.became_ready()
+        if self._process.heard():
+            self.ready, self._unanswered = True, 0
         code = self._process.exit_code()
         if code is not None:
             self._process.close()
             self._process = None
             self._plan(s, now, f"its process ended with {code}")
             self.ready = False
-        elif self.ready and now >= self._look_at:
+        elif self.ready:
+            self._look_after(s, self._process, now)
+        elif now - self._began > _READY_WITHIN:
+            self._replace(s, self._process, _READY_WITHIN)
+
+    def _look_after(self, s: Supervision, process: FrontProcess, now: float) -> None:
+        if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             if not os.path.lexists(s.settings.locations.api_socket):
-                self._process.renew_socket()
+                process.renew_socket()
+        if now >= self._ping_at:
+            self._ping_at = now + _PING_EVERY
+            if self._unanswered >= _PINGS:
+                self._replace(s, process, _PINGS * _PING_EVERY)
+            else:
+                self._unanswered += 1
+                process.ping()
+
+    def _replace(self, s: Supervision, process: FrontProcess, seconds: float) -> None:
+        """It hangs, or somebody has stopped it. Its end is noticed as any other."""
+        s.journal.say(Event.HTTP_SLOW, seconds=seconds)
+        process.kill()
 
     def let_go(self) -> None:
         """It keeps connections, and of a lock that one of them could not give back SQLite does not know."""
@@ -144,7 +177,7 @@ class Front:
             self._process = None
 
     def _start(self, s: Supervision, now: float) -> None:
-        self._began, self.ready = now, False
+        self._began, self.ready, self._unanswered = now, False, 0
         try:
             self._process = self._start_process()
         except OSError as error:

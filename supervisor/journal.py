@@ -77,6 +77,7 @@ class Event(Enum):
         "whether supervisor {owner} on {host} lives cannot be seen from here; left alone",
     )
     HTTP_ENDED = ("error", "the http server does not run ({why}); next in {pause:g} s, jobs are not affected")
+    HTTP_SLOW = ("error", "the http server has not answered for {seconds:g} s; it is replaced")
     HTTP_LISTENING = ("info", "http answers on {places}")
     HTTP_SOCKET_RENEWED = ("warning", "{name} had been removed; http answers on a new one")
     HTTP_STOPPED = ("info", "http stopped")

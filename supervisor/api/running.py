@@ -72,19 +72,30 @@ async def _run(
 
     def ready() -> None:
         teller.say(Event.HTTP_LISTENING, places=", ".join([*places, NAME]))
-        if told is not None:
-            with suppress(OSError):  # nobody waits any more
-                os.write(told, f"{' '.join(places)}\n".encode())
-            os.close(told)
+        _tell(told, f"{' '.join(places)}\n".encode())
 
     app = application(settings, context, teller)
     anew = partial(_anew, settings.locations.state_dir, teller)
-    server = Server(app, ready=ready, ending=context.close, parent=parent, anew=anew, let_go=database.let_go)
+    server = Server(
+        app,
+        ready=ready,
+        ending=context.close,
+        parent=parent,
+        anew=anew,
+        let_go=database.let_go,
+        answer=partial(_tell, told, b"\n"),
+    )
     await server.serve(listeners)
     if context.busy:
         return True
     database.close()
     return False
+
+
+def _tell(told: int | None, what: bytes) -> None:
+    if told is not None:
+        with suppress(OSError):  # nobody waits any more
+            os.write(told, what)
 
 
 def _anew(state_dir: Path, teller: Teller) -> socket.socket | None:

@@ -1,7 +1,7 @@
 """uvicorn's server, with an end of its own: a signal, or the end of the process that started it.
 
-That process can also ask it to listen anew at `api.sock`, where somebody has removed that, and to let go of
-its connections to the database.
+That process can also ask it to listen anew at `api.sock`, where somebody has removed that, to let go of its
+connections to the database, and whether it is alive.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from supervisor.api.protocol import LONGEST_HEAD, BoundedProtocol
 from supervisor.api.sockets import BACKLOG
-from supervisor.asking import ANEW, LET_GO
+from supervisor.asking import ANEW, ANSWER, LET_GO
 
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 1
@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
     """Serves until SIGTERM or SIGINT; `ready` is called once it does, `ending` as soon as it stops.
 
     `anew` makes another socket in the place of one that is gone, or None where that cannot be done; `let_go`
-    closes the connections to the database that nobody uses.
+    closes the connections to the database that nobody uses; `answer` says that this loop turns.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Server(uvicorn.Server):
         parent: int | None,
         anew: Callable[[], socket.socket | None],
         let_go: Callable[[], None],
+        answer: Callable[[], None],
     ) -> None:
         super().__init__(_config(app, self._stir))
         self._ready = ready
@@ -49,6 +50,7 @@ class Server(uvicorn.Server):
         self._parent = parent
         self._anew = anew
         self._let_go = let_go
+        self._answer = answer
         self._renewing: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
 
@@ -99,6 +101,8 @@ class Server(uvicorn.Server):
                 self._renewing = asyncio.create_task(self._renew())
             if LET_GO in asked:
                 self._let_go()
+            if ANSWER in asked:
+                self._answer()
 
     async def _renew(self) -> None:
         listener = None if self.should_exit else self._anew()

@@ -153,6 +153,20 @@ def test_stopped_it_holds_up_no_job_and_goes_on_where_it_was(service: Service, s
     check(service, load.acknowledged, LIMITS)
 
 
+def test_one_that_hangs_for_too_long_is_replaced_and_no_job_notices(service: Service) -> None:
+    serving = service.altered("supervisor.front:_PING_EVERY=1.0").ready()
+    server = eventually(lambda: answers(service) and http_server(serving))
+    assert isinstance(server, Identity)
+    with load_on(service) as load:
+        assert server.send(signal.SIGSTOP)
+        serving.said("http_slow")
+        load.goes_through()
+    eventually(lambda: answers(service))
+    assert not server.exists()
+    service.all_ended(load.acknowledged)
+    check(service, load.acknowledged, LIMITS)
+
+
 def test_stopped_it_does_not_hold_up_the_end_of_the_service(service: Service, serving: Serving) -> None:
     server = http_server(serving)
     assert server is not None

@@ -20,9 +20,16 @@ class ScriptedProcess:
         self.stopped = False
         self.asked_for_a_socket = 0
         self.asked_to_let_go = 0
+        self.pings = 0
 
-    def became_ready(self) -> bool:
+    def heard(self) -> bool:
         return self.ready
+
+    def ping(self) -> None:
+        self.pings += 1
+
+    def kill(self) -> None:
+        self.code = -9
 
     def exit_code(self) -> int | None:
         return self.code
@@ -149,3 +156,42 @@ def test_where_the_database_is_locked_it_is_asked_to_let_go_of_its_connections(w
     with it.store.write():
         it.tick(10)
     assert (before, watched.processes[0].asked_to_let_go) == (0, 1)
+
+
+def test_one_that_answers_is_asked_again_and_again_and_one_that_does_not_is_replaced(
+    watched: Watched,
+) -> None:
+    watched.after(0)
+    (process,) = watched.processes
+    process.ready = True
+    for _ in range(6):
+        watched.after(10)
+    assert (process.pings, process.code) == (6, None)
+    process.ready = False
+    codes = []
+    for _ in range(3):
+        watched.after(10)
+        codes.append(process.code)
+    assert codes == [None, None, -9]
+    assert "http_slow: the http server has not answered for 30 s" in watched.it.log.getvalue()
+    watched.after(0)
+    watched.after(0.5)
+    assert len(watched.processes) == 2
+
+
+def test_one_that_never_comes_to_listen_is_replaced(watched: Watched) -> None:
+    watched.after(0)
+    watched.after(89)
+    codes = [watched.processes[0].code]
+    watched.after(2)
+    codes.append(watched.processes[0].code)
+    assert codes == [None, -9]
+
+
+def test_a_long_sleep_of_the_whole_service_is_not_held_against_it(watched: Watched) -> None:
+    watched.after(0)
+    watched.processes[0].ready = True
+    watched.after(1)
+    watched.processes[0].ready = False
+    watched.after(10_000)
+    assert watched.processes[0].code is None
