@@ -18,6 +18,7 @@ from tests.support import aside
 from tests.support.history import check
 from tests.support.service import LIMITS, TYPES, Service, Serving
 
+_OF_THE_INTERPRETER = "Exception ignored when trying to write to the signal wakeup fd:\nTraceback"
 DEADLINE = 40.0
 """Seconds in which everything must have ended, however unlucky."""
 
@@ -113,7 +114,7 @@ class Ground(Service):
         """
         assert self.ended(serving), f"the next one ended, too:\n{self.logs()}"
         for each in self.supervisors:
-            assert "Traceback" not in (said := each.log.read_text()), f"a traceback: {said}"
+            without_traceback(each.log.read_text())
         check(self, self.acknowledged, LIMITS)
         with self.sql() as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -130,6 +131,15 @@ class Ground(Service):
         self.client.close()
         self.runs.unlink(missing_ok=True)
         shutil.rmtree(self.state_dir, ignore_errors=True)
+
+
+def without_traceback(said: str) -> str:
+    """What a process has said, once it is seen to be none.
+
+    Only a strike can have a signal fail to write into its own pipe; the kernel never answers it so.
+    """
+    assert "Traceback" not in said.replace(_OF_THE_INTERPRETER, ""), f"a traceback: {said}"
+    return said
 
 
 def _counts_are_right(execute: Any) -> None:

