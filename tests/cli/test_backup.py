@@ -1,6 +1,7 @@
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,16 @@ def test_on_a_terminal_there_is_a_bar_and_then_the_sentence(
     assert seen.endswith(f"\x1b[1A\r\x1b[JBacked up 0 jobs to {copy} (135.2 kB), verified.\n")
 
 
+@contextmanager
+def listened_to(number: signal.Signals) -> Iterator[None]:
+    """Also where these tests were started by nohup, say: what is ignored is inherited, and stays so."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_whatever_stops_it_leaves_nothing(
     installation: Installation, service: PlayedService, copy: Path, number: signal.Signals
@@ -94,7 +105,7 @@ def test_whatever_stops_it_leaves_nothing(
                 max_attempts=1,
                 created_at=1,
             )
-    with installation.started("backup", str(copy)) as child:
+    with listened_to(number), installation.started("backup", str(copy)) as child:
         partial = copy.with_name(".copy.db.partial")
         eventually(lambda: partial.exists() and partial.stat().st_size > 2_000_000)
         os.kill(child.pid, number)
