@@ -47,7 +47,10 @@ job_tallies = Table(
 )
 
 CHANGES_KEPT = 10_000
+"""At least; older ones go in portions."""
 LONGEST_IN_A_CHANGE = 2_000
+_FORGOTTEN_AT_ONCE = 100
+"""Each for itself, they would make one more page of the database change with every change of a job."""
 
 job_changes = Table(
     "job_changes",
@@ -147,6 +150,11 @@ _TAKEN = [
 _NOTE = "INSERT INTO job_changes (job_seq, {}) VALUES (NEW.seq, {})".format(
     ", ".join(_CHANGED), ", ".join(_TAKEN)
 )
-_FORGET = f"DELETE FROM job_changes WHERE number <= (SELECT max(number) FROM job_changes) - {CHANGES_KEPT}"
-trigger(jobs, "noted_new", "AFTER INSERT ON jobs", _NOTE, _FORGET)
-trigger(jobs, "noted", "AFTER UPDATE ON jobs", _NOTE, _FORGET)
+trigger(jobs, "noted_new", "AFTER INSERT ON jobs", _NOTE)
+trigger(jobs, "noted", "AFTER UPDATE ON jobs", _NOTE)
+trigger(
+    job_changes,
+    "forgotten",
+    f"AFTER INSERT ON job_changes WHEN NEW.number % {_FORGOTTEN_AT_ONCE} = 0",
+    f"DELETE FROM job_changes WHERE number <= NEW.number - {CHANGES_KEPT}",
+)

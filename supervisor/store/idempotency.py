@@ -9,10 +9,11 @@ from sqlalchemy import bindparam, insert, select
 from supervisor.store import jobs
 from supervisor.store.derived import idempotency_keys
 from supervisor.store.engine import Transaction
+from supervisor.store.prepared import Prepared
 from supervisor.store.records import Job
 from supervisor.store.schema import jobs as jobs_table
 
-_FIND = (
+_FIND = Prepared(
     select(jobs_table.c.id, idempotency_keys.c.digest)
     .join_from(idempotency_keys, jobs_table)
     .where(idempotency_keys.c.key == bindparam("the_key"))
@@ -23,7 +24,7 @@ _FIND_ALL = (
     .where(idempotency_keys.c.key.in_(bindparam("the_keys", expanding=True)))
 )
 _KEYS_AT_ONCE = 500
-_REMEMBER = insert(idempotency_keys)
+_REMEMBER = Prepared(insert(idempotency_keys).inline(), ("key", "digest", "job_seq"))
 
 
 def digest_of(*, type: str, priority: int | None, payload: str) -> str:
@@ -34,9 +35,10 @@ def digest_of(*, type: str, priority: int | None, payload: str) -> str:
 
 def find(tx: Transaction, key: str) -> tuple[Job, str] | None:
     """The job that was submitted with this key, and the digest of what was asked for then."""
-    row = tx.execute(_FIND, {"the_key": key}).first()
-    job = None if row is None else jobs.get(tx, row.id)
-    return None if row is None or job is None else (job, row.digest)
+    for job_id, digest in _FIND.rows(tx, {"the_key": key}):
+        if job := jobs.get(tx, job_id):
+            return job, digest
+    return None
 
 
 def find_all(tx: Transaction, keys: Sequence[str]) -> dict[str, tuple[Job, str]]:
@@ -57,6 +59,5 @@ def remember(tx: Transaction, *, key: str, digest: str, job: Job) -> None:
 
 def remember_all(tx: Transaction, entries: Sequence[tuple[str, str, Job]]) -> None:
     """Keys, digests and jobs, in the transaction that inserts them."""
-    if entries:
-        rows = [{"key": key, "digest": digest, "job_seq": job.seq} for key, digest, job in entries]
-        tx.execute(_REMEMBER, rows)
+    rows = ({"key": key, "digest": digest, "job_seq": job.seq} for key, digest, job in entries)
+    _REMEMBER.run_each(tx, rows)

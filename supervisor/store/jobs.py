@@ -65,7 +65,6 @@ _PENDING = having(JobStatus.PENDING)
 _IN_PROGRESS = having(JobStatus.IN_PROGRESS)
 _HELD = (_IN_PROGRESS, jobs.c.owner == bindparam("by"))
 
-_INSERT = sa.insert(jobs).values(status=JobStatus.PENDING, attempt=0, crashes=0)
 _NEWEST = select(sa.func.coalesce(sa.func.max(jobs.c.seq), 0))
 _NEWER = select(jobs.c.seq).where(jobs.c.seq > bindparam("than")).order_by(jobs.c.seq)
 _NOTHING_YET: dict[str, Any] = {
@@ -77,7 +76,7 @@ _NOTHING_YET: dict[str, Any] = {
         " result error_message failure_kind exit_code signal".split()
     ),
 }
-_GET = select(*_COLUMNS).where(jobs.c.id == bindparam("the_id"))
+_GET = Prepared(select(*_COLUMNS).where(jobs.c.id == bindparam("the_id")))
 _GET_ALL = select(*_COLUMNS).where(jobs.c.id.in_(bindparam("the_ids", expanding=True)))
 _BEGINNING = (
     select(*_COLUMNS)
@@ -112,8 +111,16 @@ class New(TypedDict):
     created_at: int
 
 
+_INSERT = Prepared(
+    sa.insert(jobs).values(status=JobStatus.PENDING, attempt=0, crashes=0).inline(),
+    tuple(New.__annotations__),
+)
+
+
 def insert(tx: Transaction, **new: Unpack[New]) -> Job:
-    return Job(seq=tx.execute(_INSERT, new).lastrowid, **new, **_NOTHING_YET)
+    seq = _INSERT.run(tx, new).lastrowid
+    assert seq is not None
+    return Job(seq=seq, **new, **_NOTHING_YET)
 
 
 def insert_many(tx: Transaction, new: Sequence[New]) -> list[Job]:
@@ -121,14 +128,14 @@ def insert_many(tx: Transaction, new: Sequence[New]) -> list[Job]:
     if not new:
         return []
     before = tx.scalar(_NEWEST)
-    tx.execute(_INSERT, new)
+    _INSERT.run_each(tx, new)
     numbers = tx.scalars(_NEWER, {"than": before})
     return [Job(seq=seq, **each, **_NOTHING_YET) for seq, each in zip(numbers, new, strict=True)]
 
 
 def get(tx: Transaction, id: str) -> Job | None:
-    row = tx.execute(_GET, {"the_id": id}).first()
-    return None if row is None else Job(*row)
+    rows = _GET.rows(tx, {"the_id": id})
+    return Job(*rows[0]) if rows else None
 
 
 def get_all(tx: Transaction, ids: Sequence[str]) -> dict[str, Job]:

@@ -11,8 +11,8 @@ from supervisor.errors import NotOurDatabase, SchemaTooNew, StoreUnavailable
 from supervisor.store import dbfile
 from supervisor.store.locks import beside, holding
 
-HEAD = "0005"
-KNOWN = ("0001", "0002", "0003", "0004", "0005")
+HEAD = "0006"
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision, oldest first; a test compares them with migrations/versions."""
 
 _INCREMENTAL = 2

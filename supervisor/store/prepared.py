@@ -6,7 +6,7 @@ what SQLite does.
 """
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -43,12 +43,11 @@ class Prepared:
 
     def run(self, tx: Transaction, values: Mapping[str, Any]) -> sqlite3.Cursor:
         """Raises KeyError where a value is missing, and what SQLite raises."""
-        text, parameters, _ = self._compiled
-        bound = []
-        for name, default, into in parameters:
-            value = values[name] if default is _MISSING else values.get(name, default)
-            bound.append(value if into is None else into(value))
-        return raw_of(tx).execute(text, bound)
+        return raw_of(tx).execute(self._compiled[0], self._bound(values))
+
+    def run_each(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Once for each of these. Raises likewise."""
+        raw_of(tx).executemany(self._compiled[0], map(self._bound, rows))
 
     def rows(self, tx: Transaction, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """What a SELECT finds, in our values."""
@@ -57,6 +56,13 @@ class Prepared:
             tuple(value if out is None else out(value) for out, value in zip(out_of, row, strict=True))
             for row in self.run(tx, values)
         ]
+
+    def _bound(self, values: Mapping[str, Any]) -> list[Any]:
+        bound = []
+        for name, default, into in self._compiled[1]:
+            value = values[name] if default is _MISSING else values.get(name, default)
+            bound.append(value if into is None else into(value))
+        return bound
 
     @cached_property
     def _compiled(self) -> tuple[str, list[_Parameter], list[_Conversion]]:

@@ -36,7 +36,7 @@ def test_it_says_what_it_has_written(asyncworker: Command, service: PlayedServic
     assert asyncworker("backup", str(copy), "--force", "--json").json == {
         "file": str(copy),
         "bytes": copy.stat().st_size,
-        "schema": "0005",
+        "schema": "0006",
         "jobs": {"pending": 0, "inProgress": 0, "completed": 1, "failed": 0, "cancelled": 0, "total": 1},
         "attempts": 1,
         "supervisors": 1,
