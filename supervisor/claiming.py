@@ -73,8 +73,8 @@ def _assign(s: Supervision, job: Job, child: Child) -> None:
     child.job, child.job_type = job, job_type
     if job_type.timeout is not None:
         child.overdue_at = s.clock.monotonic() + job_type.timeout
-    assigned = assignment(s, job, job_type)
-    private = assigned.directory if assigned.private_directory else None
-    s.keeping.link_of(child).assign(child.number, assigned.to_frame(), job_type.grace, private)
+    frame = assignment(s, job, job_type)
+    private = frame["directory"] if frame["private_directory"] else None
+    s.keeping.link_of(child).assign(child.number, frame, job_type.grace, private)
     assert child.identity is not None
     s.journal.say(Event.JOB_STARTED, type=job.type, job=job.id, attempt=job.attempt, pid=child.identity.pid)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from supervisor.children import Children
 from supervisor.clock import Clock
-from supervisor.jobtypes.records import JobTypes
+from supervisor.jobtypes.records import JobType, JobTypes
 from supervisor.journal import Journal
 from supervisor.settings import Settings
+from workers.frames import Frame
 from workers.identity import Identity
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Supervision:
     told by a clock that may be set back meanwhile."""
     wanted: int = 0
     """Jobs that had a slot at the last claim and no child to run in."""
+    told: dict[str, tuple[JobType, Frame]] = field(default_factory=dict)
+    """By name of the type, what the child of each of its jobs is told."""
     uncertain: bool = True
     """A commit may or may not have happened: what is recorded as ours is compared with what is."""
 

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import os
+import select
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from workers.frames import BrokenStream, Decoder, Frame
 from workers.handlers import Handler
 from workers.interrupt import Interrupt
 from workers.limits import limit_this_process
+from workers.rehearsal import rehearse
 from workers.report import Reporter
 from workers.sandbox import Place
+
+_ALONE_AFTER = 50
+"""Milliseconds."""
 
 
 def live(gate: int, report_fd: int, keeper: int) -> None:
@@ -48,6 +53,8 @@ def live(gate: int, report_fd: int, keeper: int) -> None:
 
 def _wait_at(gate: int) -> Assignment | None:
     """Block until a job comes through; None at EOF, when nobody will ever send one."""
+    if _is_left_alone(gate):
+        rehearse()
     decoder = Decoder()
     while True:
         data = os.read(gate, 65536)
@@ -59,6 +66,13 @@ def _wait_at(gate: int) -> Assignment | None:
             return None
         if frames:
             return Assignment.from_frame(frames[0])
+
+
+def _is_left_alone(gate: int) -> bool:
+    """Whether no job has come so far. While the service is busy, its processors have better things to do."""
+    poll = select.poll()
+    poll.register(gate, select.POLLIN)
+    return not poll.poll(_ALONE_AFTER)
 
 
 def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt) -> Frame:

@@ -23,10 +23,13 @@ def redirect(log: str) -> None:
     os.dup2(fd, 2)
     os.close(fd)
     # multiprocessing has put a file of its own there, and that has been closed with all the others.
-    sys.stdin = _stream(0, "r")
-    sys.stdout = _stream(1, "w")
-    sys.stderr = _stream(2, "w")
+    sys.stdin, sys.stdout, sys.stderr = streams()
     faulthandler.enable(2)  # where in the Python code it was, when a signal of the kernel's ends it
+
+
+def streams() -> tuple[TextIO, TextIO, TextIO]:
+    """Python's over descriptors 0, 1 and 2."""
+    return _stream(0, "r"), _stream(1, "w"), _stream(2, "w")
 
 
 def flush() -> None:
