@@ -192,12 +192,13 @@ class Loop:
         links = self._s.keeping.links
         writing = [link for link in links if link.has_unsent]
         sources += [link for link in links if link not in writing]
-        wakeup.wait(sources, writing, self._until_next())
-        self._signals.drain()
+        ready = wakeup.wait(sources, writing, self._until_next())
+        if ready is None or self._signals.fileno() in ready:
+            self._signals.drain()
         for link in links:
             link.flush()
-        if self._wake_socket is not None and self._wake_socket.drain():
-            self._nudged = True
+        if (wake := self._wake_socket) is not None and (ready is None or wake.fileno() in ready):
+            self._nudged = wake.drain() or self._nudged
 
     def _until_next(self) -> float:
         """Seconds until something is due without an event."""

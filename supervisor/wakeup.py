@@ -148,14 +148,15 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def wait(sources: Iterable[Readable], writing: Iterable[Readable], seconds: float) -> None:
-    """Until one of them is ready, or the time is over."""
+def wait(sources: Iterable[Readable], writing: Iterable[Readable], seconds: float) -> set[int] | None:
+    """Until one of them is ready, or the time is over: their descriptors. None where that is not known."""
     poll = select.poll()
     for source in sources:
         poll.register(source, select.POLLIN)
     for sink in writing:
         poll.register(sink, select.POLLIN | select.POLLOUT)
     try:
-        poll.poll(max(0.0, seconds) * 1000)
+        return {descriptor for descriptor, _ in poll.poll(max(0.0, seconds) * 1000)}
     except OSError:  # no memory for the kernel's own table: the next turn looks at everything all the same
         time.sleep(min(max(0.0, seconds), _WITHOUT_POLL))
+        return None

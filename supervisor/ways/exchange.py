@@ -21,7 +21,8 @@ _KEPT = 1.0
 """Seconds for which a connection is used again: the server closes one that idles, at a moment of its own."""
 
 _LONGEST_HEAD = 64 * 1024
-_AT_ONCE = 256 * 1024
+_AT_ONCE = 64 * 1024
+"""Bytes. For a longer piece of memory malloc(3) asks the kernel each time."""
 
 
 @dataclass(frozen=True, slots=True)
