@@ -10,6 +10,7 @@ _READY_WITHIN = 90.0
 _LEFT_WITHIN = 90.0
 """Seconds after which one that was told to leave is killed: it may be preloading still."""
 _PING_EVERY = 5.0
+"""Seconds; in the next turn then. None is made for it: while nothing happens there is one each second."""
 _PINGS = 6
 """Questions in a row, each in a turn of its own, after whose silence a keeper is replaced. Counted and
 not timed: when the whole service was stopped for a while, a keeper must have had time to answer."""
@@ -35,10 +36,6 @@ class Keeper:
     def leaving(self) -> bool:
         """We have hung up: it has nothing to do, and says nothing more."""
         return self._left_at is not None
-
-    def due(self) -> float:
-        """When it is to be looked at without an event: monotonic seconds."""
-        return self._ping_at if self.ready and not self.leaving else float("inf")
 
     def watch(self, s: Supervision, now: float) -> None:
         """One that is stopped or stuck can neither start nor end anything: it is killed, and then buried."""

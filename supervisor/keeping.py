@@ -93,10 +93,7 @@ class Keeping:
 
     def due(self, s: Supervision) -> float:
         """When they are to be looked at without an event: monotonic seconds."""
-        due = [keeper.due() for keeper in self._keepers]
-        if self._coming is None and self._wanted(s):
-            due.append(self._start_at)
-        return min(due, default=float("inf"))
+        return self._start_at if self._coming is None and self._wanted(s) else float("inf")
 
     def renew(self, s: Supervision) -> None:
         """The job types have been read again: one is to come that has imported their code."""
