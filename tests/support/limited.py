@@ -5,17 +5,20 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 
 @contextlib.contextmanager
 def limited(pid: int, what: int, number: int) -> Iterator[None]:
-    """It keeps what it has, and gets nothing beyond that number. What it starts meanwhile inherits that."""
+    """It keeps what it has, and gets nothing beyond that number, nor does what it starts meanwhile."""
     before = resource.prlimit(pid, what)
     resource.prlimit(pid, what, (number, before[1]))
     try:
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, what, before)
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            for each in (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))):
+                resource.prlimit(each, what, before)
 
 
 def memory(pid: int) -> int:

@@ -239,7 +239,7 @@ def test_a_supervisor_without_descriptors_loses_nothing_and_replaces_what_died_o
     told = it.events("child_not_started")
     other = it.service.client.submit("Cookie", A_LONG_TIME).id
     it.service.began(other)
-    with limited(it.serving.pid, resource.RLIMIT_NOFILE, descriptors(it.serving.pid)):
+    with limited(it.serving.pid, resource.RLIMIT_NOFILE, 3):  # what is closed is not to be had again either
         os.kill(it.http_server, signal.SIGKILL)
         it.serving.kill_keeper()
         said = it.serving.said("child_not_started", times=told + 1)
@@ -286,6 +286,8 @@ def test_a_keeper_without_memory_harms_its_own_jobs_at_most(it: Running) -> None
             "exited",
         ), job
     assert it.completes()
+    it.enough.touch()
+    it.service.all_ended([it.job])
     assert it.serving.process.poll() is None
     assert "Traceback" not in it.serving.log.read_text()
 
