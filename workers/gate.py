@@ -11,6 +11,8 @@ class Gate:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._unsent = bytearray()
+        self.broken = False
+        """What is at the other end will never have the whole of it."""
 
     @property
     def has_unsent(self) -> bool:
@@ -30,3 +32,6 @@ class Gate:
             return
         except BrokenPipeError:  # it has ended; its pidfd will say so
             self._unsent.clear()
+        except OSError:
+            self._unsent.clear()
+            self.broken = True

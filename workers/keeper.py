@@ -200,6 +200,7 @@ class Keeper:
         if self._can_hear and (progress := kept.take_progress(now)):
             self._link.send(progress)
         with contextlib.suppress(OSError):  # as above: it is tried again
+            kept.end_where_it_waits_in_vain()
             kept.end_when_used_up(now)
             kept.remind_when_due(now)
             kept.kill_when_due(now)

@@ -114,10 +114,15 @@ class Kept:
         """
         try:
             data = os.read(self.launched.report, _CHUNK)
-        except BlockingIOError:
+        except OSError:  # nothing is there; or it cannot be read now, and the next turn tries again
             return True
         self._take(data, now)
         return bool(data)
+
+    def end_where_it_waits_in_vain(self) -> None:
+        """Its job did not come through its gate: it has begun nothing, so the job is given back."""
+        if self.gate.broken and not self.reaped:
+            self.identity.send(signal.SIGKILL)
 
     def reap(self, now: float) -> bool:
         """Collect it, and what the kernel knows of it, if it has ended."""
@@ -129,8 +134,11 @@ class Kept:
         if self.assigned and not self.holding.counts_oom_kills:
             self._oom.look()
         # What it had said when it ended, and no more: what it left behind may hold the pipe and write on.
-        for data in waiting_in(self.launched.report, _CHUNK):
-            self._take(data, now)
+        try:
+            for data in waiting_in(self.launched.report, _CHUNK):
+                self._take(data, now)
+        except OSError:
+            self._broken = True
         return True
 
     def terminate(self, reason: str, grace: float, now: float) -> None:

@@ -27,6 +27,8 @@ SAMPLE = [
     ("jobs, supervisor", Fault("fdatasync", "EIO", 2)),
     ("jobs, keeper", Fault("clone", "EAGAIN", 1)),
     ("jobs, keeper", Fault("poll", "ENOMEM", 2)),
+    ("jobs, keeper", Fault("write", "EIO", 1)),
+    ("jobs, keeper", Fault("read", "EIO", 9)),
     ("jobs, child", Fault("mkdir", "ENOSPC", 1)),
     ("jobs, http server", Fault("epoll_wait", "ENOMEM", 5)),
 ]

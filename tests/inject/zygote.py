@@ -62,6 +62,8 @@ class Zygote:
     def _hear(self) -> dict[str, int]:
         assert self._process.stdout is not None
         said: dict[str, int] = json.loads(self._process.stdout.readline())
+        if "started" in said:  # with a pid that another one may have had before
+            self.ended.pop(said["started"], None)
         if "ended" in said:
             self.ended[said["ended"]] = os.waitstatus_to_exitcode(said["status"])
         return said

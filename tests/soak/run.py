@@ -1,4 +1,4 @@
-"""`make soak`: what a service holds after a thousand jobs, and after each thousand up to twenty thousand."""
+"""`make soak`: what a service holds after each thousand jobs, up to twenty thousand."""
 
 import argparse
 import sys
@@ -9,19 +9,21 @@ from pathlib import Path
 from tests.soak import load, measure
 from tests.support.service import Service
 
-GROWTH = 2048
-"""KiB that memory may have grown by after the first thousand: SQLite's page cache fills up, for one."""
+WARM = 4
+"""What is held after one part of so many is compared with: until then SQLite's page cache fills up."""
+GROWTH = 1024
+"""KiB that memory may have grown by from then on."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--first", type=int, default=1_000, help="what is compared with")
+    parser.add_argument("--every", type=int, default=1_000, help="jobs between two measurements")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="asyncworker-soak-") as folder:
         service = Service(Path(folder), load.TYPES)
         try:
-            return _soak(service, given.jobs, given.first)
+            return _soak(service, given.jobs, given.every)
         finally:
             service.end()
 
@@ -37,7 +39,7 @@ def _soak(service: Service, jobs: int, every: int) -> int:
     for done in range(every, jobs + 1, every):
         load.run(service, every)
         held = measure.at_rest(service, serving)
-        first = first or held
+        first = first or (held if done >= jobs / WARM else {})
         for name, each in held.items():
             print(
                 f"{done:>6} {name:<12} {each.memory:>9} {each.descriptors:>4} {each.threads:>8}"
