@@ -15,7 +15,8 @@ class Held:
     """One process at one moment."""
 
     memory: int
-    """Proportional set size in KiB: its own pages, and its part of those that it shares."""
+    """KiB of its own, and its part of what it shares with its forks. Not of files: its part of Python's own
+    grows whenever any other Python of the machine ends."""
     descriptors: int
     threads: int
     children: int
@@ -24,7 +25,7 @@ class Held:
     def by(cls, pid: int) -> "Held":
         proc = Path(f"/proc/{pid}")
         (pss,) = (
-            line for line in (proc / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:")
+            line for line in (proc / "smaps_rollup").read_text().splitlines() if line.startswith("Pss_Anon:")
         )
         threads = os.listdir(proc / "task")
         children = [

@@ -33,7 +33,7 @@ def _soak(service: Service, jobs: int, every: int) -> int:
     first: dict[str, measure.Held] = {}
     held = first
     print(
-        f"{'jobs':>6} {'process':<12} {'PSS KiB':>9} {'fds':>4} {'threads':>8} {'children':>9} {'seconds':>8}"
+        f"{'jobs':>6} {'process':<12} {'KiB':>9} {'fds':>4} {'threads':>8} {'children':>9} {'seconds':>8}"
     )
     began = time.monotonic()
     for done in range(every, jobs + 1, every):
