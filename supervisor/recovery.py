@@ -61,8 +61,8 @@ class Recovery:
             entry.afterwards(partial(self._forget, uuid))
         if s.clock.monotonic() >= self._look_at and s.keeping.ready:
             self._look(s, entry)
-            self._looked = True
-            self._look_at = s.clock.monotonic() + s.settings.recovery
+            # Not before the commit: a look that came to nothing is repeated with the transaction.
+            entry.afterwards(partial(self._note_look, s.clock.monotonic() + s.settings.recovery))
             entry.afterwards(self._note_completeness)
         elif self._swept:
             entry.afterwards(self._note_completeness)
@@ -73,6 +73,9 @@ class Recovery:
 
     def _forget(self, owner: str) -> None:
         self._swept.pop(owner, None)
+
+    def _note_look(self, look_at: float) -> None:
+        self._looked, self._look_at = True, look_at
 
     def _note_completeness(self) -> None:
         self.complete = self.complete or (self._looked and not (self._sweeping or self._swept))

@@ -232,6 +232,17 @@ def test_a_recovery_whose_commit_fails_is_done_again(it: Scripted) -> None:
     assert {job(it).status, job(it, "also").status} == {JobStatus.FAILED}
 
 
+def test_a_look_whose_commit_fails_is_taken_again_with_the_next_transaction(it: Scripted) -> None:
+    """Not when the next one is due: commits that fail in step with it would keep us from ever beginning."""
+    it.tick()
+    it.keeper.said(op="ready", pid=1, preloaded=[], refused={}, **HELD)
+    it.flaky.fail_before_commit = 1
+    it.tick()
+    assert not it.s.ready
+    it.tick(0.2)
+    assert it.s.ready
+
+
 def test_the_private_folder_of_an_orphan_is_removed(it: Scripted) -> None:
     leave_a_job(it, owner(it))
     begin(it)
