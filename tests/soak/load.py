@@ -65,11 +65,19 @@ def _unended(service: Service) -> int:
     return counts[JobStatus.PENDING] + counts[JobStatus.IN_PROGRESS]
 
 
+def _connected(listener: socket.socket, service: Service) -> bool:
+    try:
+        listener.connect(str(service.state_dir / "api.sock"))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _listening(service: Service) -> Iterator[None]:
     """Somebody listens to the stream of changes meanwhile."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.connect(str(service.state_dir / "api.sock"))
+        eventually(lambda: _connected(listener, service))  # a supervisor is ready before its http server
         listener.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         reader = threading.Thread(target=_read, args=(listener,))
         reader.start()
