@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 
 from supervisor.asking import ANEW, ANSWER, LET_GO
 from supervisor.journal import Event
+from supervisor.pings import Pings
 from supervisor.supervision import Supervision
 from workers.pipes import pipe
 
@@ -24,8 +25,7 @@ _LOOK_EVERY = 1.0
 _READY_WITHIN = 90.0
 _PING_EVERY = 10.0
 _PINGS = 3
-"""Questions in a row, each in a turn of its own, after whose silence it is replaced. Counted and not timed:
-when the whole service was stopped for a while, it must have had time to answer."""
+"""Questions in a row after whose silence it is replaced."""
 
 
 class FrontProcess:
@@ -116,8 +116,7 @@ class Front:
         self._start_at = 0.0
         self._pause = 0.0
         self._look_at = 0.0
-        self._ping_at = 0.0
-        self._unanswered = 0
+        self._pings = Pings(_PING_EVERY, _PINGS)
 
     @property
     def process(self) -> FrontProcess | None:
@@ -135,7 +134,8 @@ class Front:
                 self._start(s, now)
             return
         if self._process.heard():
-            self.ready, self._unanswered = True, 0
+            self.ready = True
+            self._pings.answered()
         code = self._process.exit_code()
         if code is not None:
             self._process.close()
@@ -152,13 +152,8 @@ class Front:
             self._look_at = now + _LOOK_EVERY
             if not os.path.lexists(s.settings.locations.api_socket):
                 process.renew_socket()
-        if now >= self._ping_at:
-            self._ping_at = now + _PING_EVERY
-            if self._unanswered >= _PINGS:
-                self._replace(s, process, _PINGS * _PING_EVERY)
-            else:
-                self._unanswered += 1
-                process.ping()
+        if self._pings.in_vain(now, process.ping):
+            self._replace(s, process, self._pings.patience)
 
     def _replace(self, s: Supervision, process: FrontProcess, seconds: float) -> None:
         """It hangs, or somebody has stopped it. Its end is noticed as any other."""
@@ -177,7 +172,8 @@ class Front:
             self._process = None
 
     def _start(self, s: Supervision, now: float) -> None:
-        self._began, self.ready, self._unanswered = now, False, 0
+        self._began, self.ready = now, False
+        self._pings.answered()  # what the one before was asked is not held against this one
         try:
             self._process = self._start_process()
         except OSError as error:

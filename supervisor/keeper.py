@@ -3,6 +3,7 @@
 from supervisor.jobtypes.records import JobTypes
 from supervisor.journal import Event
 from supervisor.keeper_link import KeeperLink
+from supervisor.pings import Pings
 from supervisor.supervision import Supervision
 
 _READY_WITHIN = 90.0
@@ -12,8 +13,7 @@ _LEFT_WITHIN = 90.0
 _PING_EVERY = 5.0
 """Seconds; in the next turn then. None is made for it: while nothing happens there is one each second."""
 _PINGS = 6
-"""Questions in a row, each in a turn of its own, after whose silence a keeper is replaced. Counted and
-not timed: when the whole service was stopped for a while, a keeper must have had time to answer."""
+"""Questions in a row after whose silence a keeper is replaced."""
 
 
 class Keeper:
@@ -29,8 +29,7 @@ class Keeper:
         self.retiring = False
         """It starts nothing more, and leaves when its last job has ended."""
         self._left_at: float | None = None
-        self._ping_at = 0.0
-        self._unanswered = 0
+        self._pings = Pings(_PING_EVERY, _PINGS)
 
     @property
     def leaving(self) -> bool:
@@ -40,13 +39,13 @@ class Keeper:
     def watch(self, s: Supervision, now: float) -> None:
         """One that is stopped or stuck can neither start nor end anything: it is killed, and then buried."""
         if self.ready:
-            self._ping(s, now)
+            if self._pings.in_vain(now, self.link.ping):
+                self._give_up(s, self._pings.patience)
         elif now - self.began > _READY_WITHIN:
-            s.journal.say(Event.KEEPER_SLOW, number=self.number, seconds=_READY_WITHIN)
-            self.link.kill()
+            self._give_up(s, _READY_WITHIN)
 
     def answered(self) -> None:
-        self._unanswered = 0
+        self._pings.answered()
 
     def leave(self, now: float) -> None:
         self.link.close()
@@ -60,13 +59,6 @@ class Keeper:
             self.link.kill()
         return False
 
-    def _ping(self, s: Supervision, now: float) -> None:
-        if now < self._ping_at:
-            return
-        self._ping_at = now + _PING_EVERY
-        if self._unanswered >= _PINGS:
-            s.journal.say(Event.KEEPER_SLOW, number=self.number, seconds=_PINGS * _PING_EVERY)
-            self.link.kill()
-            return
-        self._unanswered += 1
-        self.link.ping()
+    def _give_up(self, s: Supervision, seconds: float) -> None:
+        s.journal.say(Event.KEEPER_SLOW, number=self.number, seconds=seconds)
+        self.link.kill()
