@@ -14,6 +14,8 @@ from supervisor.errors import InvalidConfiguration, StoreUnavailable
 
 LogFormat = Literal["text", "json"]
 
+API_SOCKET = "api.sock"
+"""In the state folder: where the http server listens in any case."""
 _DRAIN_TIMEOUT = 30.0
 
 
@@ -55,7 +57,7 @@ class Locations:
 
     @property
     def api_socket(self) -> Path:
-        return self.state_dir / "api.sock"
+        return self.state_dir / API_SOCKET
 
     def log_of(self, job_id: str, attempt: int) -> Path:
         """Where an attempt's output is kept."""

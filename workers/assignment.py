@@ -1,9 +1,12 @@
 """The job as it goes through the gate: everything a child needs, so that it never opens the database."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from workers.confinement import Confinement
+from workers.context import JobContext
 from workers.frames import Frame
 from workers.limits import Limits
 
@@ -35,6 +38,18 @@ class Assignment:
     """Seconds between SIGTERM and SIGKILL."""
     confinement: Confinement
     limits: Limits
+
+    def context(self, payload: Any, report_progress: Callable[[float, str | None], None]) -> JobContext:
+        """What its handler is given. `payload`: what the text of it says."""
+        return JobContext(
+            id=self.job_id,
+            type=self.job_type,
+            attempt=self.attempt,
+            payload=payload,
+            options=self.options,
+            directory=Path(self.directory),
+            report_progress=report_progress,
+        )
 
     def to_frame(self) -> Frame:
         return asdict(self)

@@ -7,13 +7,12 @@ import json
 import os
 import select
 import sys
-from pathlib import Path
 from typing import Any
 
 import workers
 from workers import command, containment, handlers, names, namespaces, output, report, sandbox, stacks
 from workers.assignment import Assignment
-from workers.context import JobCancelled, JobContext
+from workers.context import JobCancelled
 from workers.frames import BrokenStream, Decoder, Frame
 from workers.handlers import Handler
 from workers.interrupt import Interrupt
@@ -113,16 +112,7 @@ def _run(job: Assignment, keeper: int, reporter: Reporter, interrupt: Interrupt)
 
 def _call(handler: Handler, job: Assignment, reporter: Reporter, interrupt: Interrupt) -> Any:
     payload = json.loads(job.payload)
-    context = JobContext(
-        id=job.job_id,
-        type=job.job_type,
-        attempt=job.attempt,
-        payload=payload,
-        options=job.options,
-        directory=Path(job.directory),
-        report_progress=reporter.progress,
-    )
-    value = handler.call(payload, context)
+    value = handler.call(payload, job.context(payload, reporter.progress))
     if inspect.iscoroutine(value):
         value = _coroutine_runner().run(value, interrupt)
     interrupt.disarm()

@@ -75,7 +75,7 @@ class Keeper:
             while not self._link.closed:
                 self._turn()
         except Exception as error:  # noqa: BLE001
-            # Only a defect of ours gets here, or no memory. Ending is safe: all is killed and accounted for.
+            # A defect of ours, or what the host refuses. Ending is safe: all is killed and accounted for.
             breakdown.tell("keeper", error)
             self._link.close()
         with contextlib.suppress(KeyError):

@@ -7,25 +7,21 @@ first line is that copying. What was done once has been copied.
 
 import json
 import os
-from pathlib import Path
-from typing import Any
 
 from workers import output, report
 from workers.assignment import Assignment
 from workers.confinement import Confinement
 from workers.containment import surround
-from workers.context import JobContext
 from workers.frames import Decoder, encode
 from workers.limits import Limits
 
-_NOTHING: Any = {}
 _SAMPLE = encode(
     Assignment(
         job_id="",
         job_type="",
         attempt=1,
         payload="{}",
-        options=_NOTHING,
+        options={},
         handler=None,
         command=None,
         import_paths=[],
@@ -51,16 +47,7 @@ def rehearse() -> None:
     surrounded = dict(os.environ)
     surround(surrounded | {"ASYNCWORKER_JOB_ID": ""}, job.nice)
     surround(surrounded, job.nice)
-    payload = json.loads(job.payload)
-    JobContext(
-        id=job.job_id,
-        type=job.job_type,
-        attempt=job.attempt,
-        payload=payload,
-        options=job.options,
-        directory=Path(job.directory),
-        report_progress=_unheard,
-    )
+    job.context(json.loads(job.payload), _unheard)
     encode(report.returned(None))
 
 

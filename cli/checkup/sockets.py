@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cli.checkup.finding import Finding, ok, warning
 from supervisor.settings import Locations
-from supervisor.ways.choice import SOCKET
 from supervisor.ways.exchange import Exchange
 from supervisor.ways.sameness import is_served
 from supervisor.ways.way import WayLost
@@ -101,7 +100,7 @@ class Api:
 
 
 def asked(locations: Locations) -> Api:
-    path = locations.state_dir / SOCKET
+    path = locations.api_socket
     if not path.is_socket():
         return Api(there=False)
     exchange = Exchange(path)

@@ -19,12 +19,13 @@ from supervisor.api.database import Database
 from supervisor.api.feed import Feed
 from supervisor.api.reference import Reference
 from supervisor.api.server import Server
-from supervisor.api.sockets import NAME, listen_unix
+from supervisor.api.sockets import listen_unix
 from supervisor.api.telling import Teller
 from supervisor.errors import StoreUnavailable
 from supervisor.http_settings import HttpSettings
 from supervisor.installed import installed_version
 from supervisor.journal import Event
+from supervisor.settings import API_SOCKET
 
 _WITHOUT_POLL = 0.1
 
@@ -71,7 +72,7 @@ async def _run(
     places = [_url(each) for each in listeners if each.family != socket.AF_UNIX]
 
     def ready() -> None:
-        teller.say(Event.HTTP_LISTENING, places=", ".join([*places, NAME]))
+        teller.say(Event.HTTP_LISTENING, places=", ".join([*places, API_SOCKET]))
         _tell(told, f"{' '.join(places)}\n".encode())
 
     app = application(settings, context, teller)
@@ -103,7 +104,7 @@ def _anew(state_dir: Path, teller: Teller) -> socket.socket | None:
         listener = listen_unix(state_dir)
     except StoreUnavailable:  # the whole folder is gone, or takes no more: whoever asked will ask again
         return None
-    teller.say(Event.HTTP_SOCKET_RENEWED, name=NAME)
+    teller.say(Event.HTTP_SOCKET_RENEWED, name=API_SOCKET)
     return listener
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from supervisor.addresses import Address
 from supervisor.errors import AsyncWorkerError, StoreUnavailable
+from supervisor.settings import API_SOCKET
 
-NAME = "api.sock"
 BACKLOG = 256
 
 
@@ -24,7 +24,7 @@ def listen_unix(folder: Path) -> socket.socket:
     Bound under another name and renamed: nobody meets one that refuses, and the newest server wins. Through
     the open folder, because a socket's path ends after 108 bytes (unix(7)).
     """
-    new = f".{NAME}.{os.getpid()}"
+    new = f".{API_SOCKET}.{os.getpid()}"
     with ExitStack() as stack:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -38,9 +38,9 @@ def listen_unix(folder: Path) -> socket.socket:
             finally:
                 os.umask(before)
             listener.listen(BACKLOG)
-            os.rename(new, NAME, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+            os.rename(new, API_SOCKET, src_dir_fd=descriptor, dst_dir_fd=descriptor)
         except OSError as error:
-            raise StoreUnavailable(f"{folder / NAME} cannot be made: {error.strerror}") from error
+            raise StoreUnavailable(f"{folder / API_SOCKET} cannot be made: {error.strerror}") from error
     return listener
 
 

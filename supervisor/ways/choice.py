@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.settings import Locations
+from supervisor.settings import API_SOCKET, Locations
 from supervisor.ways.way import WayLost
 
 if TYPE_CHECKING:
@@ -15,28 +15,26 @@ if TYPE_CHECKING:
 AT_ONCE = 1.0
 """Seconds that a server has for saying that it is there: opening the database takes half of it."""
 
-SOCKET = "api.sock"
-
 
 def through_the_socket(locations: Locations, environ: Mapping[str, str] = os.environ) -> "SocketWay | None":
     """None where nobody answers, or somebody who serves another database. Raises nothing."""
-    if not _is_there(locations.state_dir / SOCKET):
+    if not _is_there(locations.api_socket):
         return None
     # Together as much as all else that a submit imports, so only where somebody may answer.
     from supervisor.ways.exchange import Exchange  # noqa: PLC0415
     from supervisor.ways.sameness import is_served  # noqa: PLC0415
     from supervisor.ways.through import SocketWay  # noqa: PLC0415
 
-    exchange = Exchange(locations.state_dir / SOCKET, _token(environ.get("ASYNCWORKER_TOKEN_FILE")))
+    exchange = Exchange(locations.api_socket, _token(environ.get("ASYNCWORKER_TOKEN_FILE")))
     try:
         answer = exchange.ask("GET", "/healthz", within=AT_ONCE)
     except WayLost as lost:
-        aside(f"{SOCKET} does not answer: {lost}")
+        aside(f"{API_SOCKET} does not answer: {lost}")
         return None
     if answer.status == 200 and is_served(locations, answer.headers):
         return SocketWay(exchange)
     exchange.close()
-    aside(f"{SOCKET} serves another database or other job types (status {answer.status})")
+    aside(f"{API_SOCKET} serves another database or other job types (status {answer.status})")
     return None
 
 
