@@ -18,6 +18,7 @@ from tests.inject.tracer import tracing
 from tests.inject.zygote import Started
 from tests.support.eventually import eventually
 from tests.support.observer import is_spare
+from tests.support.processes import http_servers
 from workers.identity import state_of
 
 SURVIVED = "went on"
@@ -251,19 +252,11 @@ def _children(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _front(serving: Forked) -> list[int]:
-    return [
-        child.pid
-        for child in _children(serving.pid)
-        if any("supervisor.api" in word for word in child.cmdline())
-    ]
-
-
 _WHOM: dict[str, Callable[[Forked], list[int]]] = {
     "supervisor": lambda serving: [serving.pid],
     "keeper": lambda serving: [serving.keeper],
     "child": _spares,
-    "http server": _front,
+    "http server": lambda serving: http_servers(serving.pid),
 }
 
 SCENES: dict[str, Scene] = {

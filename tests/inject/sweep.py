@@ -118,12 +118,13 @@ def _made(stage: Stage) -> Counter[str]:
 
 def _series(stage: Stage, call: str, answer: str, count: int, given: argparse.Namespace) -> None:
     """One number after the other, until it is not reached any more."""
-    done = [r for r in _read(given.results) if _name(r) == (stage.scene, call, answer)]
-    over = max((r["number"] for r in done if not r["reached"] and r["number"] > count), default=math.inf)
+    known = [r for r in _read(given.results) if _name(r) == (stage.scene, call, answer)]
+    done = {r["number"] for r in known}
+    over = max((r["number"] for r in known if not r["reached"] and r["number"] > count), default=math.inf)
     for number in [given.number] if given.number else _numbers(given.every):
         if number > over:
             break
-        if number in {r["number"] for r in done}:
+        if number in done:
             continue
         result = _strike(stage, Fault(call, answer, number))
         with given.results.open("a") as results:

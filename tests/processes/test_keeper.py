@@ -15,6 +15,7 @@ from supervisor.lifecycle import JobStatus
 from tests.support.cgroups import group_of
 from tests.support.eventually import eventually
 from tests.support.keeper import TestKeeper, keeper_in
+from tests.support.limited import memory
 from tests.support.processes import cpu_seconds, gone
 from workers.frames import encode
 
@@ -101,8 +102,7 @@ def test_without_memory_it_ends_with_one_sentence_and_all_it_has_with_it(tmp_pat
     with keeper_in(tmp_path) as keeper:
         job = keeper.run(SLEEPS)
         job.says("there")
-        used = int(Path(f"/proc/{keeper.pid}/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.prlimit(keeper.pid, resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
+        resource.prlimit(keeper.pid, resource.RLIMIT_AS, (memory(keeper.pid), resource.RLIM_INFINITY))
         keeper.order("discard", directory="x" * 10_000_000)
         while not keeper.channel.closed:  # it may take some of it before it ends
             keeper.hear(0.02)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.eventually import eventually
+from tests.support.processes import http_servers
 from tests.support.service import Service, Serving
 
 _COMING, _OF_A_THREAD = 4, 4
@@ -67,9 +68,5 @@ def at_rest(service: Service, serving: Serving) -> dict[str, Held]:
 
 def _front(serving: Serving) -> int:
     serving.said("http_listening", 60.0)
-    (pid,) = (
-        int(pid)
-        for pid in Path(f"/proc/{serving.pid}/task/{serving.pid}/children").read_text().split()
-        if b"supervisor.api" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    (pid,) = http_servers(serving.pid)
     return pid

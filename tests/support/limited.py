@@ -24,11 +24,3 @@ def limited(pid: int, what: int, number: int) -> Iterator[None]:
 def memory(pid: int) -> int:
     """Bytes of address space in use."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-
-
-def http_server(supervisor: int) -> int | None:
-    """Pid of the one of its children that serves HTTP."""
-    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    lines = {int(pid): Path(f"/proc/{pid}/cmdline") for pid in children}
-    found = (pid for pid, line in lines.items() if b"supervisor.api" in line.read_bytes())
-    return next(found, None)

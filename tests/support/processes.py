@@ -16,6 +16,28 @@ def marked(mark: str) -> list[Identity]:
     ]
 
 
+def http_servers(supervisor: int) -> list[int]:
+    """Pids of those of its children that serve HTTP: one, as a rule, and none where it is gone."""
+    try:
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    except OSError:
+        return []
+    return [int(pid) for pid in children if serves_http(int(pid))]
+
+
+def http_server(supervisor: int) -> int | None:
+    """The first of them."""
+    return next(iter(http_servers(supervisor)), None)
+
+
+def serves_http(pid: int) -> bool:
+    """By its command line, which one that has ended has no more."""
+    try:
+        return b"supervisor.api" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def gone(*processes: Identity) -> bool:
     """True once none of them can execute an instruction any more."""
     return not any(process.is_running() for process in processes)

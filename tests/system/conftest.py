@@ -1,7 +1,10 @@
 """Services for the tests of the whole system: real processes, a real database file, real signals."""
 
 import contextlib
+import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,9 @@ from typing import Any
 import pytest
 
 from asyncworker import Client
-from tests.support.service import TYPES, Service
+from tests.escapes.ground import ordinary
+from tests.support.ordinary import UID
+from tests.support.service import TYPES, Service, Serving
 from tests.support.shim import Shim
 
 MakeService = Callable[..., Service]
@@ -54,6 +59,25 @@ def services(folder: Path, empty_database: Path) -> Iterator[MakeService]:
 def make_service(tmp_path: Path, empty_database: Path) -> Iterator[MakeService]:
     with services(tmp_path, empty_database) as make:
         yield make
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """For an ordinary user. Not below the folder of this run, through which nobody but root may pass."""
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def serve_as_an_ordinary_user(service: Service) -> Serving:
+    """One that was made in an `open_folder`, which is that user's from now on."""
+    folder, through = service.config.parent, ordinary(namespaces=True)
+    for path in [folder, *folder.rglob("*")] if through else []:
+        os.chown(path, UID, UID)
+    serving = service.serve(*through[1:], *([sys.executable] if through else []), "-P", "-m", "supervisor")
+    serving.said("http_listening", 60.0)  # through its socket, so that no file is made by us
+    return serving.ready()
 
 
 @pytest.fixture(scope="module")

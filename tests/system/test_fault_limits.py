@@ -3,26 +3,23 @@
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 
 from supervisor.lifecycle import JobStatus
 from tests.escapes.ground import ordinary
 from tests.support.eventually import eventually
 from tests.support.history import check
-from tests.support.limited import http_server, limited, memory
+from tests.support.limited import limited, memory
 from tests.support.observer import is_spare
-from tests.support.ordinary import UID
-from tests.support.service import LIMITS, TYPES, Service, Serving
-from tests.system.conftest import MakeService
+from tests.support.processes import http_server
+from tests.support.service import LIMITS, TYPES, Serving
+from tests.system.conftest import MakeService, serve_as_an_ordinary_user
 from workers.identity import state_of
 
 SOON = (
@@ -33,30 +30,12 @@ SOON = (
 NO_MORE = "Resource temporarily unavailable"
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An ordinary user's. Not below the folder of this run, through which nobody but root may pass."""
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-def serve_as_an_ordinary_user(service: Service, folder: Path) -> Serving:
-    through = ordinary(namespaces=True)
-    for path in [folder, *folder.rglob("*")] if through else []:
-        os.chown(path, UID, UID)
-    serving = service.serve(*through[1:], *([sys.executable] if through else []), "-P", "-m", "supervisor")
-    serving.said("http_listening", 60.0)  # through its socket, so that no file is made by us
-    return serving.ready()
-
-
 def test_where_its_user_may_have_no_more_processes_jobs_wait_or_fail_and_the_service_lives(
-    folder: Path, make_service: MakeService
+    open_folder: Path, make_service: MakeService
 ) -> None:
-    service = make_service(folder)
-    serving = serve_as_an_ordinary_user(service, folder)
-    enough = folder / "enough"
+    service = make_service(open_folder)
+    serving = serve_as_an_ordinary_user(service)
+    enough = open_folder / "enough"
     running = service.client.submit("Until", str(enough)).id
     service.began(running)
     eventually(lambda: len(spares(serving)) == 2)

@@ -16,8 +16,9 @@ from supervisor.lifecycle import JobStatus
 from tests.api.server import UnixConnection
 from tests.support.eventually import eventually
 from tests.support.history import check
-from tests.support.limited import http_server, limited, memory
+from tests.support.limited import limited, memory
 from tests.support.mounts import mounted
+from tests.support.processes import http_server
 from tests.support.service import LIMITS, TYPES, Service, Serving
 from tests.support.shim import EVERYWHERE, Shim
 from tests.system.conftest import services

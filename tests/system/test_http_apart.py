@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 
-import psutil
 import pytest
 
 from supervisor.clock import SystemClock
@@ -15,6 +14,7 @@ from supervisor.ways.straight import StoreWay
 from supervisor.ways.typesfile import TypesFile
 from supervisor.ways.way import Submission
 from tests.api.server import UnixConnection
+from tests.support import processes
 from tests.support.eventually import eventually
 from tests.support.history import check
 from tests.support.service import LIMITS, Service, Serving
@@ -70,13 +70,8 @@ def load_on(service: Service) -> Iterator[Load]:
 
 def http_server(serving: Serving) -> Identity | None:
     """The one that this supervisor has now."""
-    for child in psutil.Process(serving.pid).children():
-        try:
-            if child.cmdline()[-5:-4] == ["supervisor.api"]:
-                return Identity.of(child.pid)
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-    return None
+    pid = processes.http_server(serving.pid)
+    return None if pid is None else Identity.of(pid)
 
 
 def kill_http(serving: Serving) -> None:

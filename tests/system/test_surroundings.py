@@ -1,21 +1,14 @@
 """What a job of a real service finds of it: nothing in its environment, and nothing to look into."""
 
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.escapes.ground import ordinary
 from tests.support.eventually import eventually
-from tests.support.limited import http_server
-from tests.support.ordinary import UID
+from tests.support.processes import http_server
 from tests.support.service import Service
-from tests.system.conftest import MakeService
+from tests.system.conftest import MakeService, serve_as_an_ordinary_user
 from tests.tree import ROOT
 
 OURS = {
@@ -63,28 +56,15 @@ for pid in sys.argv[1:]:
 """
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An ordinary user's. Not below the folder of this run, through which nobody but root may pass."""
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
 def test_no_process_of_the_service_can_be_looked_into_by_its_own_user(
-    folder: Path, make_service: MakeService
+    open_folder: Path, make_service: MakeService
 ) -> None:
     """Supervisor, keeper and http server; a job can be, as its user may need that."""
-    through = ordinary(namespaces=True)
-    service = make_service(folder)
-    for path in [folder, *folder.rglob("*")] if through else []:
-        os.chown(path, UID, UID)
-    serving = service.serve(*through[1:], *([sys.executable] if through else []), "-P", "-m", "supervisor")
-    serving.said("http_listening", 60.0)  # through its socket, so that no file is made by us
+    service = make_service(open_folder)
+    serving = serve_as_an_ordinary_user(service)
     job = service.client.submit("Nap", 60.0).id
     child = service.began(job)["pid"]
     pids = [serving.pid, serving.keeper, eventually(lambda: http_server(serving.pid)), child]
-    look = [*through, sys.executable, "-c", LOOK_INTO, *map(str, pids)]
+    look = [*ordinary(namespaces=True), sys.executable, "-c", LOOK_INTO, *map(str, pids)]
     looked = subprocess.check_output(look, cwd=ROOT, text=True)
     assert looked.split() == ["refused", "refused", "refused", "read"]

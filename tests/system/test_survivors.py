@@ -17,7 +17,7 @@ from supervisor.lifecycle import FailureKind
 from tests.support.eventually import eventually
 from tests.support.keeper import groups_can_be_made
 from tests.support.observer import workers_of
-from tests.support.processes import gone
+from tests.support.processes import gone, serves_http
 from tests.support.service import TYPES, Service, Serving
 from tests.system.conftest import MakeService
 from workers.abilities import obstacle
@@ -49,15 +49,8 @@ def both(serving: Serving) -> tuple[set[Identity], set[Identity]]:
     root = Identity.of(serving.pid)
     everything = set(tree_of(root)) if root else set()
     known = {serving.pid, *(int(event["pid"]) for event in serving.events("keeper_started"))}
-    service = {who for who in everything if who.pid in known or _serves_http(who.pid)}
+    service = {who for who in everything if who.pid in known or serves_http(who.pid)}
     return service, everything - service
-
-
-def _serves_http(pid: int) -> bool:
-    try:
-        return b"supervisor.api" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 @pytest.mark.timeout(120 + 20 * KILLS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests.support.eventually import eventually
+from tests.support.processes import http_server
 from tests.support.service import Service, Serving
 from tests.torture.book import Book
 from tests.torture.ground import Ground, types
@@ -201,12 +202,8 @@ def keeper_of(serving: Serving) -> Identity | None:
 
 
 def server_of(serving: Serving) -> Identity | None:
-    with suppress(psutil.Error):
-        for child in psutil.Process(serving.pid).children():
-            with suppress(psutil.Error):
-                if "supervisor.api" in child.cmdline():
-                    return _below(serving, child.pid)
-    return None
+    pid = http_server(serving.pid)
+    return None if pid is None else _below(serving, pid)
 
 
 def _below(serving: Serving, pid: int) -> Identity | None:
