@@ -29,7 +29,7 @@ def handler(payload):
                 file.write(f"{os.getpid()}\\n")
             os.execve("/bin/sleep", ["sleep", "600"], {})
         os._exit(0)
-    while not os.path.exists(FILE):
+    while not os.path.exists(FILE + ".seen"):  # once it has ended, nobody can say any more who it was
         time.sleep(0.01)
     HOW
 """
@@ -74,6 +74,7 @@ def test_nothing_is_left_of_a_job(keeper: TestKeeper, folder: Path, how: str, st
     file = folder / "pids"
     job = keeper.run(DAEMON.replace("FILE", repr(str(file))).replace("HOW", how))
     (daemon,) = noted(file)
+    file.with_name("pids.seen").touch()
     if status is JobStatus.CANCELLED:
         job.terminate()
     outcome = job.ended().outcome
