@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from workers import breakdown, containment, kernel, unheard
+from workers import containment, kernel, unheard
+from workers.breakdown import LastWords
 from workers.broom import Broom
 from workers.channel import Channel
 from workers.frames import Frame
@@ -40,11 +41,14 @@ _TOO_MUCH_UNSENT = 1024 * 1024
 class Keeper:
     """Everything this process knows; `serve` returns when the supervisor is gone and nothing is left.
 
-    It raises MemoryError where there is none left to end the rest with.
+    It raises what keeps it from ending the rest, as MemoryError.
     """
 
-    def __init__(self, link: Channel, subtree: Subtree, lifeline: int | None = None) -> None:
+    def __init__(
+        self, link: Channel, subtree: Subtree, last_words: LastWords, lifeline: int | None = None
+    ) -> None:
         self._link = link
+        self._last_words = last_words
         self._lifeline = lifeline
         """Where ends are written down that no supervisor hears."""
         self._subtree = subtree
@@ -71,13 +75,10 @@ class Keeper:
         }
 
     def serve(self) -> None:
-        try:
+        with self._last_words:  # whatever it was: ending is safe, all is killed and accounted for
             while not self._link.closed:
                 self._turn()
-        except Exception as error:  # noqa: BLE001
-            # A defect of ours, or what the host refuses. Ending is safe: all is killed and accounted for.
-            breakdown.tell("keeper", error)
-            self._link.close()
+        self._link.close()
         with contextlib.suppress(KeyError):
             self._selector.unregister(self._link)
         for kept in self._children.values():
@@ -304,14 +305,12 @@ def main() -> None:
     leave_keys_behind()
     cookie = os.environ[COOKIE]
     groups = Subtree(cookie, [] if os.environ.get(ISOLATION) == "tree" else None)
-    try:
-        Keeper(Channel(link), groups, *lifeline).serve()
+    last_words = LastWords("keeper")
+    with last_words:  # where not even an end in good order can be had, the children die with us
+        Keeper(Channel(link), groups, last_words, *lifeline).serve()
         groups.remove()
-    except MemoryError as error:  # not even for an end in good order: the children die with us
-        breakdown.tell("keeper", error)
-        os._exit(1)
     sys.stderr.flush()
-    os._exit(0)  # what the users' modules registered with atexit is for the jobs
+    os._exit(int(last_words.said))  # what the users' modules registered with atexit is for the jobs
 
 
 if __name__ == "__main__":

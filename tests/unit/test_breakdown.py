@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from workers.breakdown import tell
+from workers.breakdown import LastWords
 
 HOST = [
     (MemoryError(), "Error: the keeper has no memory left, and ends with all that it has\n"),
@@ -17,10 +17,28 @@ HOST = [
 def test_what_the_host_refuses_is_one_sentence(
     capfd: pytest.CaptureFixture[str], error: Exception, said: str
 ) -> None:
-    tell("keeper", error)
+    with LastWords("keeper"):
+        raise error
     assert capfd.readouterr().err == said
 
 
 def test_a_defect_of_ours_is_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
-    tell("keeper", ValueError("never"))
+    with LastWords("keeper"):
+        raise ValueError("never")
     assert "ValueError: never" in capfd.readouterr().err
+
+
+def test_what_follows_from_it_is_not_told(capfd: pytest.CaptureFixture[str]) -> None:
+    words = LastWords("keeper")
+    for _ in range(2):
+        with words:
+            raise MemoryError
+    assert capfd.readouterr().err == HOST[0][1]
+
+
+def test_whoever_is_told_to_leave_leaves_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    words = LastWords("keeper")
+    with pytest.raises(SystemExit), words:
+        raise SystemExit
+    assert not words.said
+    assert capfd.readouterr().err == ""
