@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 from supervisor.asking import ANEW, ANSWER, LET_GO
 from supervisor.journal import Event
-from supervisor.pings import Pings
+from supervisor.pings import PATIENCE, Pings
 from supervisor.supervision import Supervision
 from workers.pipes import pipe
 
@@ -23,9 +23,6 @@ _STOP_SECONDS = 5.0
 _LOOK_EVERY = 1.0
 """Seconds between two looks for its socket."""
 _READY_WITHIN = 90.0
-_PING_EVERY = 10.0
-_PINGS = 3
-"""Questions in a row after whose silence it is replaced."""
 
 
 class FrontProcess:
@@ -116,7 +113,7 @@ class Front:
         self._start_at = 0.0
         self._pause = 0.0
         self._look_at = 0.0
-        self._pings = Pings(_PING_EVERY, _PINGS)
+        self._pings = Pings()
 
     @property
     def process(self) -> FrontProcess | None:
@@ -153,7 +150,7 @@ class Front:
             if not os.path.lexists(s.settings.locations.api_socket):
                 process.renew_socket()
         if self._pings.in_vain(now, process.ping):
-            self._replace(s, process, self._pings.patience)
+            self._replace(s, process, PATIENCE)
 
     def _replace(self, s: Supervision, process: FrontProcess, seconds: float) -> None:
         """It hangs, or somebody has stopped it. Its end is noticed as any other."""

@@ -3,17 +3,13 @@
 from supervisor.jobtypes.records import JobTypes
 from supervisor.journal import Event
 from supervisor.keeper_link import KeeperLink
-from supervisor.pings import Pings
+from supervisor.pings import PATIENCE, Pings
 from supervisor.supervision import Supervision
 
 _READY_WITHIN = 90.0
 """Seconds a keeper may take to preload: every trial import is limited to ten."""
 _LEFT_WITHIN = 90.0
 """Seconds after which one that was told to leave is killed: it may be preloading still."""
-_PING_EVERY = 5.0
-"""Seconds; in the next turn then. None is made for it: while nothing happens there is one each second."""
-_PINGS = 6
-"""Questions in a row after whose silence a keeper is replaced."""
 
 
 class Keeper:
@@ -29,7 +25,7 @@ class Keeper:
         self.retiring = False
         """It starts nothing more, and leaves when its last job has ended."""
         self._left_at: float | None = None
-        self._pings = Pings(_PING_EVERY, _PINGS)
+        self._pings = Pings()
 
     @property
     def leaving(self) -> bool:
@@ -40,7 +36,7 @@ class Keeper:
         """One that is stopped or stuck can neither start nor end anything: it is killed, and then buried."""
         if self.ready:
             if self._pings.in_vain(now, self.link.ping):
-                self._give_up(s, self._pings.patience)
+                self._give_up(s, PATIENCE)
         elif now - self.began > _READY_WITHIN:
             self._give_up(s, _READY_WITHIN)
 

@@ -2,6 +2,13 @@
 
 from collections.abc import Callable
 
+_EVERY = 10.0
+"""Seconds; in the next turn then. None is made for it: while nothing happens there is one each second."""
+_AT_MOST = 3
+"""Questions in a row that may go unanswered."""
+PATIENCE = _EVERY * _AT_MOST
+"""Seconds of silence after which it has been asked often enough."""
+
 
 class Pings:
     """Questions to one process, each in a turn of its own.
@@ -9,17 +16,9 @@ class Pings:
     Counted and not timed: when the whole service was stopped for a while, it must have had time to answer.
     """
 
-    def __init__(self, every: float, at_most: int) -> None:
-        """`every`: seconds from one to the next. `at_most`: so many in a row may go unanswered."""
-        self._every = every
-        self._at_most = at_most
+    def __init__(self) -> None:
         self._next = 0.0
         self._unanswered = 0
-
-    @property
-    def patience(self) -> float:
-        """Seconds of silence after which it has been asked often enough."""
-        return self._every * self._at_most
 
     def answered(self) -> None:
         self._unanswered = 0
@@ -28,8 +27,8 @@ class Pings:
         """Ask when it is time. True, and it is not asked, where all that it was asked got no answer."""
         if now < self._next:
             return False
-        self._next = now + self._every
-        if self._unanswered >= self._at_most:
+        self._next = now + _EVERY
+        if self._unanswered >= _AT_MOST:
             return True
         self._unanswered += 1
         ask()
