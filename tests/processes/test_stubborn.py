@@ -203,12 +203,14 @@ def test_sigterm_reaches_the_whole_tree(keeper: TestKeeper, tmp_path: Path) -> N
     def handler(payload):
         shell = subprocess.Popen(["sh", "-c", {script!r}], start_new_session=True)
         try:
+            print("there", flush=True)
             shell.wait()
         finally:
             shell.wait()
     """
     job = keeper.run(source)
     shell = noted(tmp_path / "pids")
+    job.says("there")  # a traceback of an interrupted Popen would show the script
     job.terminate(grace=60)
     ended = job.ended()
     assert gone(*shell)
