@@ -103,8 +103,8 @@ AIMS = (
         "idle wake-ups",
         2,
         at_least=False,
-        obstacle="a turn of the supervisor each second, its heartbeat's way to the disk, and a question to each"
-        " process that it watches",
+        obstacle="a turn of the supervisor each second, its heartbeat's way to the disk, and questions to the"
+        " processes that it watches",
     ),
     Aim("idle: memory of all processes", "idle PSS", 120, at_least=False, unit=" MiB"),
     Aim(

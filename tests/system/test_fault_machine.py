@@ -29,7 +29,7 @@ SOON = (
     "supervisor.loop:_LONGEST_PAUSE=0.2",
     "supervisor.front:_LONGEST_PAUSE=0.5",
     "supervisor.keeping:_SETTLED=0.0",
-    "supervisor.keeper:_PING_EVERY=0.7",
+    "supervisor.pings:_EVERY=1.4",
     "supervisor.stopping:_RECORDING_SECONDS=1.0",
 )
 """A supervisor that does not wait so long before it tries again, or looks again."""

@@ -149,7 +149,7 @@ def test_stopped_it_holds_up_no_job_and_goes_on_where_it_was(service: Service, s
 
 
 def test_one_that_hangs_for_too_long_is_replaced_and_no_job_notices(service: Service) -> None:
-    serving = service.altered("supervisor.front:_PING_EVERY=1.0").ready()
+    serving = service.altered("supervisor.pings:_EVERY=2.0").ready()
     server = eventually(lambda: answers(service) and http_server(serving))
     assert isinstance(server, Identity)
     with load_on(service) as load:
