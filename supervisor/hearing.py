@@ -89,6 +89,11 @@ def _hear_swept(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
         s.recovery.swept(frame["owner"], frame["killed"])
 
 
+def _hear_unswept(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
+    s.journal.say(Event.ORPHANS_UNKILLABLE, owner=frame["owner"], pids=frame["pids"])
+    s.recovery.unswept(frame["owner"])
+
+
 _HEAR: dict[str, Callable[[Supervision, Keeper, Frame], None]] = {
     "ready": _hear_ready,
     "pong": _hear_pong,
@@ -99,6 +104,7 @@ _HEAR: dict[str, Callable[[Supervision, Keeper, Frame], None]] = {
     "unkillable": _hear_unkillable,
     "untrimmed": _hear_untrimmed,
     "swept": _hear_swept,
+    "unswept": _hear_unswept,
 }
 
 

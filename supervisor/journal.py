@@ -72,6 +72,10 @@ class Event(Enum):
         "info",
         "nothing of supervisor {owner} is running any more; processes killed: {killed}",
     )
+    ORPHANS_UNKILLABLE = (
+        "error",
+        "processes {pids} of {owner} do not end in spite of SIGKILL; its jobs keep their slots until they do",
+    )
     OWNER_NOT_JUDGED = (
         "warning",
         "whether supervisor {owner} on {host} lives cannot be seen from here; left alone",

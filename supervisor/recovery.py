@@ -28,12 +28,14 @@ class Recovery:
         self._looked = False
         """Whether all that was asked since the last look was asked of the keeper that lives."""
         self._sweeping: set[str] = set()
+        self._unswept: set[str] = set()
+        """Of those, owners whose processes do not end: nobody waits for them."""
         self._swept: dict[str, int] = {}
         self._not_judged: set[str] = set()
         self.settled = 0
         """Owners whose jobs have been settled so far."""
         self.complete = False
-        """True once every owner found gone at the first look has been settled."""
+        """True once every owner found gone at the first look has been settled, or holds out."""
 
     def due(self) -> float:
         """When to look next, in monotonic seconds."""
@@ -46,11 +48,20 @@ class Recovery:
         """The keeper says that nothing of this owner is running."""
         if owner in self._sweeping:
             self._sweeping.discard(owner)
+            self._unswept.discard(owner)
             self._swept[owner] = killed
+
+    def unswept(self, owner: str) -> None:
+        """The keeper says that something of this owner hangs in the kernel. It goes on trying.
+
+        Its jobs keep their slots, since they are InProgress: there is no reason to hold up others.
+        """
+        self._unswept |= self._sweeping & {owner}
 
     def lost_keeper(self) -> None:
         """What was asked of a keeper that has died or retires is asked again of the next."""
         self._sweeping.clear()
+        self._unswept.clear()
         self._looked = False
         self._look_at = 0.0
 
@@ -78,7 +89,9 @@ class Recovery:
         self._looked, self._look_at = True, look_at
 
     def _note_completeness(self) -> None:
-        self.complete = self.complete or (self._looked and not (self._sweeping or self._swept))
+        self.complete = self.complete or (
+            self._looked and not (self._sweeping - self._unswept or self._swept)
+        )
 
     def _look(self, s: Supervision, entry: Entry) -> None:
         known = {owner.uuid: owner for owner in supervisors.not_ended(entry.tx)}

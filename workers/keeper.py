@@ -99,8 +99,8 @@ class Keeper:
             self._see_to_the_ended(now)
             if self._link.closed and not self._children:
                 self._strays.end(self._own(), now)
-        for owner, killed in self._sweeps.step(now):
-            self._link.send({"op": "swept", "owner": owner, "killed": killed})
+        for frame in self._sweeps.step(now):
+            self._link.send(frame)
         self._trimming.look(now)
         self._broom.reap()
         self._watch_writers()

@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any
 
 from workers import subtree
+from workers.frames import Frame
 from workers.identity import Identity
 from workers.sweep import Sweep
 from workers.trees import left_by, tree_of
 
 _AGAIN_WHILE_PATIENT = 0.25
 _AGAIN_AT_MOST = 2.0
+_UNKILLABLE_AFTER = 5.0
+"""Seconds after the first SIGKILL at which what is still there is reported."""
 
 
 @dataclass
@@ -25,12 +28,20 @@ class _Sweep:
     """When waiting turns into killing."""
     look_at: float
     _pause: float = 0.005
+    _reported: bool = False
 
     def put_off(self, now: float) -> None:
         """Look again soon, and then less and less often: each look is one at every process of the host."""
         most = _AGAIN_AT_MOST if now >= self.kill_from else _AGAIN_WHILE_PATIENT
         self.look_at = now + self._pause
         self._pause = min(self._pause * 2, most)
+
+    def in_vain(self, now: float) -> list[int]:
+        """Pids of what has not ended long after its SIGKILL; said once."""
+        if self._reported or now < self.kill_from + _UNKILLABLE_AFTER:
+            return []
+        self._reported = True
+        return sorted(process.pid for process in self.sweep.left)
 
 
 class OwnerSweeps:
@@ -60,8 +71,11 @@ class OwnerSweeps:
     def due(self) -> list[float]:
         return [each.look_at for each in self._of.values()]
 
-    def step(self, now: float) -> Iterator[tuple[str, int]]:
-        """The owners of which nothing is left any more, and how many processes of each were killed."""
+    def step(self, now: float) -> Iterator[Frame]:
+        """Of each owner of which nothing is left any more, how many processes were killed.
+
+        Of one whose processes do not end in spite of that, which they are; it is gone on with.
+        """
         for owner, each in list(self._of.items()):
             if now < each.look_at:
                 continue
@@ -70,7 +84,9 @@ class OwnerSweeps:
                 if each.sweep.look() or (now >= each.kill_from and each.sweep.step()):
                     del self._of[owner]
                     subtree.end(owner)
-                    yield owner, len(each.sweep.killed)
+                    yield {"op": "swept", "owner": owner, "killed": len(each.sweep.killed)}
+                elif pids := each.in_vain(now):
+                    yield {"op": "unswept", "owner": owner, "pids": pids}
 
 
 def _identities(wire: Iterable[list[Any]]) -> list[Identity]:

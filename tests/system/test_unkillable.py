@@ -31,3 +31,26 @@ def test_it_is_shown_keeps_its_slot_holds_up_nothing_else_and_ends_once_it_can(
         assert [job.status for job in service.all_ended([stuck, waiting])] == ["Cancelled", "Completed"]
     assert service.asked("status")["unkillable"] == []
     assert "unkillable" not in service.asked("status", stuck)["attempts"][0]["termination"]
+
+
+def test_after_a_crash_it_holds_up_nothing_else_and_is_settled_once_it_has_ended(
+    make_service: MakeService,
+) -> None:
+    service = make_service(types={"Single": TYPES["Single"], "Nap": TYPES["Nap"]})
+    serving = service.serve().ready()
+    stuck = service.client.submit("Single", 600.0).id
+    pid = service.began(stuck)["pid"]
+    waiting = service.client.submit("Single", 0.01).id
+    with group_of("freezer") as group:
+        with frozen(group, pid):
+            serving.kill()
+            following = service.serve()
+            following.said("supervisor_ready", 40.0)
+            (event,) = following.events("orphans_unkillable")
+            assert event["pids"] == [pid]
+            other = service.client.submit("Nap", 0.01).id
+            assert service.all_ended([other])[0].status is JobStatus.COMPLETED
+            assert service.job(stuck).status is JobStatus.IN_PROGRESS
+            assert service.job(waiting).status is JobStatus.PENDING
+        failed, completed = service.all_ended([stuck, waiting])
+    assert (failed.failure_kind, completed.status) == ("owner_died", "Completed")

@@ -129,6 +129,23 @@ def test_nothing_is_claimed_before_the_orphans_of_the_start_are_settled(it: Scri
     assert [o["job"]["job_id"] for o in it.keeper.of("assign")] == ["waits"]
 
 
+def test_orphans_that_hang_in_the_kernel_hold_up_no_other_job(it: Scripted) -> None:
+    leave_a_job(it, owner(it))
+    with it.store.write() as tx:
+        jobs.insert(tx, id="waits", type="Mail", payload="1", priority=0, max_attempts=1, created_at=1)
+    begin(it)
+    it.keeper.said(op="unswept", owner="dead", pids=[4_000_000])
+    for _ in range(4):
+        it.tick()
+        it.start_children()
+    assert "processes [4000000] of dead do not end in spite of SIGKILL" in it.log.getvalue()
+    assert [o["job"]["job_id"] for o in it.keeper.of("assign")] == ["waits"]
+    assert job(it).status is JobStatus.IN_PROGRESS
+    it.keeper.said(op="swept", owner="dead", killed=1)
+    it.tick()
+    assert job(it).failure_kind is FailureKind.OWNER_DIED
+
+
 def test_an_owner_in_another_container_is_recovered_once_its_lifeline_is_cut(it: Scripted) -> None:
     lifelines = it.s.here.lifelines
     leave_a_job(it, owner(it, pid_namespace=1))
