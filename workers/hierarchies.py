@@ -1,5 +1,6 @@
 """The control group hierarchies of this host, and where in them we are (cgroups(7))."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,8 @@ class Hierarchy:
 
 def hierarchies(mounts: str | None = None, membership: str | None = None) -> list[Hierarchy]:
     """The unified one first. By default of this process; `mounts` and `membership` are the kernel's files."""
-    text = _MOUNTS.read_text() if mounts is None else mounts
-    places = dict(_places(_MEMBERSHIP.read_text() if membership is None else membership))
+    text = _read(_MOUNTS) if mounts is None else mounts
+    places = dict(_places(_read(_MEMBERSHIP) if membership is None else membership))
     found: dict[Path, Hierarchy] = {}
     for root, point, kind, options in _mounted(text):
         names = frozenset({""} if kind == "cgroup2" else {name for name in options if name in places})
@@ -40,9 +41,14 @@ def hierarchies(mounts: str | None = None, membership: str | None = None) -> lis
     return sorted(useful, key=lambda each: not each.unified)
 
 
+def _read(path: Path) -> str:
+    """As a path is read: its names are bytes, whoever gave them."""
+    return os.fsdecode(path.read_bytes())
+
+
 def _mounted(text: str) -> Iterator[tuple[str, Path, str, list[str]]]:
     """Root, mount point, type and options of the mounts of control groups (proc_pid_mountinfo(5))."""
-    for line in text.splitlines():
+    for line in text.split("\n"):  # splitlines() knows more ends than the kernel escapes
         before, _, after = line.partition(" - ")
         fields, rest = before.split(), after.split()
         if len(rest) >= 3 and rest[0] in ("cgroup", "cgroup2"):
@@ -51,7 +57,7 @@ def _mounted(text: str) -> Iterator[tuple[str, Path, str, list[str]]]:
 
 def _places(text: str) -> Iterator[tuple[str, str]]:
     """Controller, or nothing for the unified hierarchy, and the path of our group."""
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):
         _, controllers, path = line.split(":", 2)
         for name in controllers.split(","):
             yield name, path

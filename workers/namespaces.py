@@ -52,8 +52,8 @@ def check_proc(mounts: Path = Path("/proc/self/mountinfo")) -> None:
 
     Raises CannotConfine. The kernel would say so only when there is no way back (mount_too_revealing).
     """
-    for line in mounts.read_text().splitlines():
-        place = line.split()[4]
+    for line in filter(None, os.fsdecode(mounts.read_bytes()).split("\n")):
+        place = line.split(" ")[4]
         if place.startswith("/proc/") and place != "/proc/sys/fs/binfmt_misc":
             raise CannotConfine(f"{_CANNOT}: no other /proc can be mounted, because {place} is covered")
 

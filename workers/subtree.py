@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from workers import cgroups
+from workers import cgroups, files
 from workers.cgroups import Group
 from workers.hierarchies import MAIN, Hierarchy, hierarchies
 
@@ -87,7 +87,7 @@ def name_of(cookie: str) -> str:
 def is_of(pid: int, owner: str) -> bool:
     """Whether a process is in a group of this supervisor's, or of this keeper's; False where it is gone."""
     try:
-        places = Path(f"/proc/{pid}/cgroup").read_text()
+        places = files.read(f"/proc/{pid}/cgroup")
     except OSError:
         return False
     name = name_of(owner)

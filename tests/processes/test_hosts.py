@@ -2,16 +2,20 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from supervisor.lifecycle import FailureKind, Isolation
+from tests.support.cgroups import group_of
+from tests.support.eventually import eventually
 from tests.support.keeper import TestKeeper, groups_can_be_made, keeper_in
 from tests.support.processes import gone, noted
 from workers.hierarchies import hierarchies
 from workers.limits import Limits
+from workers.trees import left_by
 
 MIB = 2**20
 UNIFIED = [str(each.folder) for each in hierarchies() if each.unified]
@@ -77,3 +81,19 @@ def test_a_limit_of_processes_is_held_or_the_job_is_not_started(keeper: TestKeep
     outcome = keeper.run(source, limits=Limits(processes=5)).ended().outcome
     kind = FailureKind.RAISED if "pids" in PROMISES[host][1] else FailureKind.NOT_STARTED
     assert outcome.failure_kind is kind
+
+
+def test_a_strangers_group_whose_name_is_no_text_stops_no_search() -> None:
+    with group_of("pids") as group:
+        named = os.fsencode(group) + b"/\xff"
+        os.mkdir(named)
+        stranger = subprocess.Popen(["sleep", "600"])
+        try:
+            with open(named + b"/cgroup.procs", "w") as processes:
+                processes.write(str(stranger.pid))
+            assert stranger.pid not in [each.pid for each in left_by("nobody", [])]
+        finally:
+            stranger.kill()
+            stranger.wait()
+            eventually(lambda: not Path(os.fsdecode(named + b"/cgroup.procs")).read_text())
+            os.rmdir(named)

@@ -1,7 +1,11 @@
 """The kernel's two files -> the hierarchies of control groups, and where in them we are."""
 
+import os
 from pathlib import Path
 
+import pytest
+
+from workers import hierarchies as hierarchies_of
 from workers.hierarchies import Hierarchy, hierarchies
 
 HYBRID_MOUNTS = """\
@@ -48,3 +52,17 @@ def test_a_group_outside_of_what_is_mounted_is_of_no_use() -> None:
 
 def test_a_host_without_control_groups_has_none() -> None:
     assert hierarchies("23 1 0:2 / / rw - ext4 /dev/vda rw\n", "") == []
+
+
+def test_names_that_are_no_text_are_read_as_the_bytes_that_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts, membership = tmp_path / "mountinfo", tmp_path / "cgroup"
+    mounts.write_bytes(
+        b"40 31 0:37 / /mnt/caf\xe9\x0c rw - ext4 /dev/vda rw\n41 31 0:38 / /cg\xe9 rw - cgroup2 cgroup2 rw\n"
+    )
+    membership.write_bytes("0::/it\u2028\n".encode())
+    monkeypatch.setattr(hierarchies_of, "_MOUNTS", mounts)
+    monkeypatch.setattr(hierarchies_of, "_MEMBERSHIP", membership)
+    (found,) = hierarchies()
+    assert os.fsencode(found.folder) == b"/cg\xe9/it" + "\u2028".encode()
