@@ -9,7 +9,7 @@ from functools import partial
 from supervisor import http_settings, lifeline
 from supervisor.assigning import minimal_environment
 from supervisor.clock import SystemClock
-from supervisor.errors import AsyncWorkerError, reason
+from supervisor.errors import AsyncWorkerError, InvalidConfiguration, reason
 from supervisor.front import Front, FrontProcess
 from supervisor.jobtypes.load import load
 from supervisor.jobtypes.records import JobTypes
@@ -29,6 +29,7 @@ from workers import kernel, subtree
 from workers.guard import guard_the_service
 from workers.identity import Identity
 from workers.subtree import ISOLATION
+from workers.visibility import hiding
 
 
 def serve() -> int:
@@ -36,6 +37,7 @@ def serve() -> int:
     try:
         guard_the_service()
         faulthandler.enable()  # a watchdog ends us with SIGABRT: the log then shows where we were stuck
+        _check_that_processes_can_be_seen()
         http_settings.check()
         _serve(Settings.from_environment())
     except AsyncWorkerError as error:
@@ -47,6 +49,15 @@ def serve() -> int:
         sys.stderr.write(f"Error: the service cannot go on: {reason(error)}; start it again\n")
         return 1
     return 0
+
+
+def _check_that_processes_can_be_seen() -> None:
+    """Who cannot see its processes can neither start a job nor say that one has ended."""
+    if option := hiding():
+        raise InvalidConfiguration(
+            f"/proc is mounted with {option}, which hides the service's processes from it; mount it without"
+            " that, or with gid= of a group that the service's user is in"
+        )
 
 
 def _serve(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from cli.checkup import (
     folder,
     holds,
     names,
+    processes,
     room,
     service,
     sockets,
@@ -32,6 +33,7 @@ from supervisor.store.examining import Content, Examined, State, examine
 from supervisor.store.records import Supervisor
 from workers.abilities import obstacle
 from workers.confinement import Confinement
+from workers.visibility import hiding
 
 Look = Callable[[], Iterable[Finding]]
 
@@ -46,6 +48,7 @@ class Examination:
     def findings(self) -> Iterator[Finding]:
         looks: dict[str, Look] = {
             "versions": self._versions,
+            "processes": lambda: processes.judge(hiding()),
             "names": lambda: names.judge(names.installed()),
             "state folder": self._state_folder,
             "permissions": self._permissions,
