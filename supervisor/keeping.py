@@ -18,8 +18,6 @@ from supervisor.supervision import Supervision
 from workers.identity import Identity
 from workers.trees import Dead, adopted
 
-_SETTLED = 10.0
-"""Seconds after which a keeper's death is not taken for one of a row."""
 _LONGEST_PAUSE = 30.0
 
 
@@ -104,7 +102,8 @@ class Keeping:
 
     def take_over(self, s: Supervision, keeper: Keeper) -> None:
         """It is ready: from now on it serves."""
-        before, self._serving, self._coming, keeper.ready = self._serving, keeper, None, True
+        keeper.serve(s.clock.monotonic())
+        before, self._serving, self._coming = self._serving, keeper, None
         if before is not None:
             self._retire(s, before)
         for number in self._unswept:
@@ -198,7 +197,7 @@ class Keeping:
         else:
             self._serving = None
             s.recovery.lost_keeper()
-        self._deaths_in_a_row = self._deaths_in_a_row + 1 if now - keeper.began < _SETTLED else 1
+        self._deaths_in_a_row = 1 if keeper.has_settled(now) else self._deaths_in_a_row + 1
         self._start_at = now + self._pause()
 
     def _pause(self) -> float:

@@ -28,7 +28,7 @@ A_LONG_TIME = 60.0
 SOON = (
     "supervisor.loop:_LONGEST_PAUSE=0.2",
     "supervisor.front:_LONGEST_PAUSE=0.5",
-    "supervisor.keeping:_SETTLED=0.0",
+    "supervisor.keeper:_SETTLED=0.0",
     "supervisor.pings:_EVERY=1.4",
     "supervisor.stopping:_RECORDING_SECONDS=1.0",
 )
