@@ -25,12 +25,16 @@ def claim(s: Supervision, entry: Entry) -> None:
     limits = {name: job_type.max_concurrency for name, job_type in s.job_types.types.items()}
     free = slots.free(limits, jobs.in_progress_per_type(entry.tx))
     idle = s.children.idle()
-    eligible = [
-        job for name, number in free.items() for job in jobs.eligible(entry.tx, type=name, limit=number)
+    waiting = {name: jobs.count_eligible(entry.tx, type=name, up_to=free[name]) for name in free}
+    line = [
+        each
+        for name, number in waiting.items()
+        if number
+        for each in jobs.eligible(entry.tx, type=name, limit=min(number, len(idle)))
     ]
-    for job, child in zip(slots.line_up(eligible, len(idle)), idle, strict=False):
-        _claim_one(s, entry, job, child)
-    s.wanted = max(0, len(eligible) - len(idle))
+    for first, child in zip(slots.line_up(line, len(idle)), idle, strict=False):
+        _claim_one(s, entry, first.id, child)
+    s.wanted = max(0, sum(waiting.values()) - len(idle))
 
 
 def _let_in(s: Supervision, entry: Entry) -> None:
@@ -59,7 +63,9 @@ def _in_our_time(s: Supervision, moment: int | None) -> float:
     return float("inf") if moment is None else s.clock.monotonic() + (moment - s.clock.now()) / 1000
 
 
-def _claim_one(s: Supervision, entry: Entry, job: Job, child: Child) -> None:
+def _claim_one(s: Supervision, entry: Entry, job_id: str, child: Child) -> None:
+    job = jobs.get(entry.tx, job_id)  # with its payload: of those that stay in line it is not read
+    assert job is not None
     assert child.identity is not None
     job = replace(job, attempt=job.attempt + 1, owner=s.uuid)
     if jobs.claim(

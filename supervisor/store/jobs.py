@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import sqlalchemy as sa
 from sqlalchemy import Select, bindparam, select
@@ -12,7 +12,7 @@ from supervisor.errors import AmbiguousJob, UnknownJob
 from supervisor.lifecycle import JobStatus
 from supervisor.store.engine import Transaction
 from supervisor.store.prepared import Prepared
-from supervisor.store.records import Job
+from supervisor.store.records import Eligible, Job
 from supervisor.store.schema import jobs
 from supervisor.store.transitions import (
     claim,
@@ -32,6 +32,7 @@ __all__ = [
     "cancel_requests",
     "claim",
     "count",
+    "count_eligible",
     "counts",
     "eligible",
     "find",
@@ -84,11 +85,17 @@ _BEGINNING = (
     .order_by(jobs.c.id)
     .limit(2)
 )
+_READY = (_PENDING, jobs.c.run_at.is_(None), jobs.c.type == bindparam("of_type"))
 _ELIGIBLE = Prepared(
-    select(*_COLUMNS)
-    .where(_PENDING, jobs.c.run_at.is_(None), jobs.c.type == bindparam("of_type"))
+    select(*(jobs.c[field.name] for field in fields(Eligible)))
+    .where(*_READY)
     .order_by(jobs.c.priority.desc(), jobs.c.seq)
     .limit(bindparam("at_most"))
+)
+_COUNT_ELIGIBLE = Prepared(
+    select(sa.func.count()).select_from(
+        select(jobs.c.seq).where(*_READY).limit(bindparam("at_most")).subquery()
+    )
 )
 _COUNTS = select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
 _IN_PROGRESS_PER_TYPE = Prepared(
@@ -200,9 +207,15 @@ def pending_per_type(tx: Transaction) -> dict[str, int]:
     return _pairs(tx, _PENDING_PER_TYPE)
 
 
-def eligible(tx: Transaction, *, type: str, limit: int) -> list[Job]:
+def eligible(tx: Transaction, *, type: str, limit: int) -> list[Eligible]:
     """Pending, their time come, in the order to claim them. With a cancel request they would be Cancelled."""
-    return [Job(*row) for row in _ELIGIBLE.rows(tx, {"of_type": type, "at_most": limit})]
+    return [Eligible(*row) for row in _ELIGIBLE.rows(tx, {"of_type": type, "at_most": limit})]
+
+
+def count_eligible(tx: Transaction, *, type: str, up_to: int) -> int:
+    """How many there are of these; no more are counted than are asked for."""
+    ((number,),) = _COUNT_ELIGIBLE.rows(tx, {"of_type": type, "at_most": up_to})
+    return cast(int, number)
 
 
 def held_by(tx: Transaction, *, owner: str) -> list[Job]:

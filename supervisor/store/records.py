@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.lifecycle import FailureKind, Isolation, JobStatus
 from workers.identity import Identity as ProcessIdentity
 
-__all__ = ["Attempt", "CancelAnswer", "Job", "ProcessIdentity", "Start", "Supervisor"]
+__all__ = ["Attempt", "CancelAnswer", "Eligible", "Job", "ProcessIdentity", "Start", "Supervisor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,15 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.completed_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """A job that may be claimed, as far as its place in the line goes: a payload can be long."""
+
+    seq: int
+    id: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,17 @@ def test_eligible_jobs_come_by_priority_and_then_by_age(store: Store) -> None:
         assert [job.id for job in jobs.eligible(tx, type="EmailJob", limit=1)] == ["high"]
 
 
+def test_eligible_jobs_are_counted_as_far_as_one_wants_to_know(store: Store) -> None:
+    with store.write() as tx:
+        for number in range(5):
+            submit(tx, f"job-{number}")
+        submit(tx, "other", type="Other")
+        jobs.request_cancel(tx, id="job-4", now=NOW)
+        counted = [jobs.count_eligible(tx, type="EmailJob", up_to=most) for most in (0, 3, 4, 9)]
+        assert counted == [0, 3, 4, 4]
+        assert jobs.count_eligible(tx, type="Nothing", up_to=9) == 0
+
+
 def test_a_claim_puts_owner_attempt_and_child_on_record_together(store: Store) -> None:
     child = an_identity(pid=77, pidfd_inode=2**64 - 1)
     with store.write() as tx:

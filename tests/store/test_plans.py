@@ -41,6 +41,7 @@ Use = Callable[[Transaction], object]
 
 USES: dict[str, Use] = {
     "eligible": lambda tx: jobs.eligible(tx, type="A", limit=5),
+    "count_eligible": lambda tx: jobs.count_eligible(tx, type="A", up_to=5),
     "claim": lambda tx: jobs.claim(
         tx, job_id="waiting", owner=OWNER, attempt=1, child=an_identity(), now=NOW
     ),
@@ -164,9 +165,11 @@ def test_nothing_reads_the_history(old: Store, use: Use, *, analyzed: bool) -> N
         raw: Any = tx.connection.dbapi_connection
         assert statements
         for statement, parameters in statements:
-            for *_, step in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):
-                scanned = re.match(r"SCAN (?:\w+)(?: USING (?:COVERING )?INDEX (\w+))?$", step)
-                assert not scanned or scanned[1] in PARTIAL, (step, statement)
+            steps = [step for *_, step in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            for step in steps:
+                scanned = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?$", step)
+                if scanned and f"CO-ROUTINE {scanned[1]}" not in steps:  # not what another step has found
+                    assert scanned[2] in PARTIAL, (step, statement)
 
 
 def steps_of(store: Store, use: Use) -> int:
@@ -193,7 +196,9 @@ def test_little_is_done_for_it(old: Store, use: Use) -> None:
     assert steps_of(old, use) < FEW_STEPS
 
 
-@pytest.mark.parametrize("use", ["eligible", "claim", "finish", "try_again", "in_their_turn", "next_turn"])
+@pytest.mark.parametrize(
+    "use", ["eligible", "count_eligible", "claim", "finish", "try_again", "in_their_turn", "next_turn"]
+)
 def test_little_is_done_for_it_however_many_wait(old: Store, use: str) -> None:
     with old.write() as tx:
         tx.execute(
