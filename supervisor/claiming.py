@@ -19,7 +19,7 @@ def claim(s: Supervision, entry: Entry) -> None:
     job goes through the gate only after the commit: before that no line of its code can run.
     """
     if not s.ready or s.draining:
-        s.due_at = float("inf")
+        s.due_at, s.wanted = float("inf"), 0
         return
     _let_in(s, entry)
     limits = {name: job_type.max_concurrency for name, job_type in s.job_types.types.items()}

@@ -320,6 +320,27 @@ def test_a_drain_claims_nothing_and_ends_when_the_last_outcome_is_recorded(it: S
         assert supervisors.get(tx, "me").state == "stopped"  # type: ignore[union-attr]
 
 
+def test_a_drain_takes_no_turns_for_children_that_were_asked_for_before_it(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    submit(it, "two", "Report")
+    submit(it, "three")
+    it.s.children.remove(it.s.children.idle()[0])
+    it.tick()
+    assert it.s.wanted > 0
+    it.signals.arrived = 1
+    it.tick(0)
+    it.start_children()
+    it.keeper.said(op="pong")
+    it.tick(0)
+    assert it.s.children.idle()
+    before = it.flaky.written
+    for _ in range(5):
+        it.tick(0)
+    assert it.flaky.written == before
+    assert it.loop._until_next() > 0
+
+
 def test_a_drain_that_takes_too_long_terminates_what_is_left(it: Scripted) -> None:
     it.get_ready()
     run(it, "one")
