@@ -206,10 +206,10 @@ class Loop:
         if self._something_to_write():
             return 0.0
         due = [self._retry_at] if self._retry_pause else [self._tick_at, s.due_at, self._retention.due(s)]
+        if not self._retry_pause and any(child.progress for child in s.children.running()):
+            due.append(self._progress_at)
         due += [s.keeping.due(s), self._stopping.due(), s.notify.due()]
         if s.front is not None:
             due.append(s.front.due())
         due += [child.overdue_at for child in s.children.running() if not child.terminating]
-        if any(child.progress for child in s.children.running()):
-            due.append(self._progress_at)
         return min(due) - s.clock.monotonic()

@@ -71,9 +71,9 @@ def _with_its_keeper(s: Supervision, child: Child) -> Outcome:
 
 
 def _record_progress_of(s: Supervision, entry: Entry, child: Child) -> None:
-    if child.progress is None or child.job is None:
+    news = child.progress
+    if news is None or child.job is None:
         return
-    news, child.progress = child.progress, None
     jobs.record_progress(
         entry.tx,
         job_id=child.job.id,
@@ -82,6 +82,12 @@ def _record_progress_of(s: Supervision, entry: Entry, child: Child) -> None:
         fraction=news["fraction"],
         message=news["message"],
     )
+    entry.afterwards(partial(_forget_progress, child, news))
+
+
+def _forget_progress(child: Child, news: dict[str, Any]) -> None:
+    if child.progress is news:  # and not something newer
+        child.progress = None
 
 
 def _record_unkillable(entry: Entry, child: Child) -> None:

@@ -13,6 +13,7 @@ from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import attempts, jobs, supervisors
 from supervisor.store.records import Job
+from supervisor.supervision import Entry
 from tests.support.scripted import HELD, Scripted, scripted
 
 
@@ -459,6 +460,47 @@ def test_the_last_progress_before_the_end_is_recorded_with_it(it: Scripted) -> N
     it.end(child)
     it.tick(0)
     assert (job(it, "one").status, job(it, "one").progress_fraction) == (JobStatus.COMPLETED, 1.0)
+
+
+def test_the_last_progress_outlives_a_transaction_that_fails(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    child = it.s.children.with_jobs()[0]
+    it.keeper.said(op="progress", child=child.number, kind="progress", fraction=1.0, message="done")
+    it.end(child)
+    it.flaky.fail_before_commit = 1
+    it.tick(0)
+    it.tick(10)
+    assert (job(it, "one").status, job(it, "one").progress_fraction) == (JobStatus.COMPLETED, 1.0)
+
+
+def test_progress_that_is_newer_than_what_was_recorded_is_recorded_too(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    (child,) = it.s.children.running()
+    child.progress = {"fraction": 0.5, "message": None}
+    with it.store.write() as tx:
+        entry = Entry(tx)
+        recording.record_progress(it.s, entry)
+    child.progress = {"fraction": 0.6, "message": None}
+    for effect in entry.effects:
+        effect()
+    it.tick()
+    assert job(it, "one").progress_fraction == 0.6
+    assert not it.s.children.running()[0].progress
+
+
+def test_progress_that_waits_for_the_database_takes_no_turns_meanwhile(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    (child,) = it.s.children.running()
+    it.flaky.fail_before_commit = 10
+    for _ in range(6):
+        it.keeper.said(op="progress", child=child.number, kind="progress", fraction=0.5, message="m")
+        it.keeper.said(op="pong")
+        it.tick(5)
+    it.clock.advance(1)
+    assert it.loop._until_next() > 0
 
 
 @pytest.mark.parametrize("fraction", ["a lot", None, 2, -1, float("nan"), True, [1]])
