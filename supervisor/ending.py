@@ -8,7 +8,7 @@ from supervisor.journal import Event
 from supervisor.lifecycle import JobStatus
 from supervisor.outcome import Outcome
 from supervisor.retrying import another, final, has_crashed
-from supervisor.store import jobs
+from supervisor.store import attempts, jobs
 from supervisor.store.records import Job
 from supervisor.supervision import Entry, Supervision
 
@@ -21,7 +21,7 @@ def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome, job_type: JobT
     """
     attempt: dict[str, Any] = {"job_id": job.id, "owner": job.owner, "attempt": job.attempt}
     attempt["now"] = now = s.clock.now()
-    again = another(outcome, job, job_type, s.chance)
+    again = another(outcome, job, job_type, _failures(entry, job, outcome), s.chance)
     if again is None:
         outcome = final(outcome, job, job_type)
         attempt["crashed"] = has_crashed(outcome)
@@ -42,6 +42,13 @@ def end(s: Supervision, entry: Entry, job: Job, outcome: Outcome, job_type: JobT
     else:
         _say(s, entry, job, Event.JOB_ENDED, status=status, because=because)
     return status is not None
+
+
+def _failures(entry: Entry, job: Job, outcome: Outcome) -> int:
+    """With this one, which is not on record yet."""
+    if outcome.status is not JobStatus.FAILED or job.attempt == 1:
+        return 1
+    return attempts.failures(entry.tx, job_seq=job.seq) + 1
 
 
 def _note_turn(s: Supervision, job: Job, due: float) -> None:

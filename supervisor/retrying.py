@@ -30,7 +30,7 @@ class Again:
 
 
 def another(
-    outcome: Outcome, job: Job, job_type: JobType | None, chance: Callable[[], float]
+    outcome: Outcome, job: Job, job_type: JobType | None, failures: int, chance: Callable[[], float]
 ) -> Again | None:
     """Whether a job whose attempt came to this outcome is tried again.
 
@@ -38,6 +38,8 @@ def another(
         outcome: Of the attempt that is over.
         job: As it was when this attempt was claimed.
         job_type: None where there is no such type any more.
+        failures: Attempts of the job that failed and counted, with this one: a service that was stopped ten
+            times must not make the waits longer.
         chance: A number from 0 to 1, for jitter.
     """
     if outcome.status is not JobStatus.FAILED or job_type is None or outcome.wish == "discard":
@@ -49,7 +51,7 @@ def another(
         return Again(0.0, crashed, counted=False) if job_type.on_owner_death == "retry" else None
     if job.attempt >= job.max_attempts:
         return None
-    pause = backoff(job_type.retries, job.attempt, chance) if outcome.after is None else outcome.after
+    pause = backoff(job_type.retries, failures, chance) if outcome.after is None else outcome.after
     return Again(pause, crashed, counted=True)
 
 

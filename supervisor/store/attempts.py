@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
 
+from supervisor.lifecycle import OWNER_DEATHS, JobStatus
 from supervisor.outcome import Outcome
 from supervisor.store.engine import Transaction
 from supervisor.store.prepared import Prepared
@@ -48,8 +49,15 @@ _CLOSE = Prepared(
     )
     .values({column: bindparam(f"new_{column.name}") for column in _ENDING[1:]})
 )
-
-
+_FAILURES = Prepared(
+    select(func.count())
+    .select_from(attempts)
+    .where(
+        attempts.c.job_seq == bindparam("of_seq"),
+        attempts.c.status == literal_column(f"'{JobStatus.FAILED}'"),
+        *(attempts.c.failure_kind != literal_column(f"'{kind}'") for kind in sorted(OWNER_DEATHS)),
+    )
+)
 _UNKILLABLE = (
     select(jobs.c.id)
     .join_from(attempts, jobs)
@@ -75,6 +83,12 @@ def of(tx: Transaction, job_id: str) -> list[Attempt]:
 def get(tx: Transaction, job_id: str, number: int) -> Attempt | None:
     row = tx.execute(_GET, {"of_job": job_id, "the_number": number}).first()
     return None if row is None else _attempt(row)
+
+
+def failures(tx: Transaction, *, job_seq: int) -> int:
+    """Attempts on record that failed by the job's own doing, and not by the end of the service."""
+    ((number,),) = _FAILURES.rows(tx, {"of_seq": job_seq})
+    return cast(int, number)
 
 
 def children_of(tx: Transaction, *, owner: str) -> list[tuple[str, int, ProcessIdentity]]:

@@ -81,6 +81,7 @@ USES: dict[str, Use] = {
     "note_termination": lambda tx: attempts.note_termination(
         tx, job_id="running", number=1, termination={"unkillable": [1]}
     ),
+    "failures": lambda tx: attempts.failures(tx, job_seq=7),
     "attempts_of": lambda tx: attempts.of(tx, "old-7"),
     "not_ended": supervisors.not_ended,
     "beat": lambda tx: supervisors.beat(tx, uuid="u", now=NOW),

@@ -8,6 +8,7 @@ import pytest
 
 from supervisor.jobtypes.records import JobType, Retries
 from supervisor.lifecycle import FailureKind, JobStatus
+from supervisor.outcome import nothing_done
 from supervisor.store import attempts, jobs
 from supervisor.store.records import Job
 from tests.support.scripted import HELD, Scripted, scripted
@@ -89,6 +90,22 @@ def test_a_job_that_is_killed_again_and_again_stops_after_max_crashes(it: Script
     ended = job(it)
     assert (ended.status, ended.failure_kind, ended.crashes) == (JobStatus.FAILED, FailureKind.SIGNALLED, 3)
     assert (ended.error_message or "").endswith("; that was crash 3, and max_crashes is 3")
+
+
+def test_the_first_wait_is_the_shortest_however_often_the_service_was_stopped_before(it: Scripted) -> None:
+    it.s.chance = lambda: 1.0
+    submit(it)
+    it.tick()
+    stopped = {"status": 15, "report": None, "termination": nothing_done() | {"reason": "shutdown"}}
+    for _ in range(3):
+        attempt_ends(it, **stopped)
+        wait_for_the_next(it)
+    assert (job(it).attempt, job(it).crashes) == (4, 0)
+    for whole in (10, 20):
+        attempt_ends(it, **RAISED)
+        assert job(it).run_at == it.clock.now() + whole * 1000
+        it.keeper.said(op="pong")
+        wait_for_the_next(it)
 
 
 def test_a_keeper_that_dies_costs_a_crash_and_no_attempt(it: Scripted) -> None:

@@ -31,7 +31,7 @@ def half() -> float:
 @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.CANCELLED])
 def test_what_did_not_fail_is_not_tried_again(status: JobStatus) -> None:
     job = a_job(attempt=1, max_attempts=5)
-    assert another(Outcome(status), job, a_type(on_owner_death="retry"), half) is None
+    assert another(Outcome(status), job, a_type(on_owner_death="retry"), 1, half) is None
 
 
 @pytest.mark.parametrize("kind", NOT_OWNER_DEATHS)
@@ -41,17 +41,17 @@ def test_every_kind_of_failure_of_a_job_is_followed_by_another_attempt_while_the
     crashed = kind in CRASHES
     for attempt in (1, 4):
         job = a_job(attempt=attempt, max_attempts=5)
-        assert another(failed(kind), job, a_type(), half) == Again(7.0, crashed, counted=True)
-    assert another(failed(kind), a_job(attempt=5, max_attempts=5), a_type(), half) is None
+        assert another(failed(kind), job, a_type(), 1, half) == Again(7.0, crashed, counted=True)
+    assert another(failed(kind), a_job(attempt=5, max_attempts=5), a_type(), 1, half) is None
 
 
 @pytest.mark.parametrize("kind", sorted(OWNER_DEATHS))
 def test_the_death_of_the_service_costs_no_attempt_and_its_own_key_decides(kind: FailureKind) -> None:
     last = a_job(attempt=1, max_attempts=1)
-    assert another(failed(kind), last, a_type(on_owner_death="retry"), half) == Again(
+    assert another(failed(kind), last, a_type(on_owner_death="retry"), 1, half) == Again(
         0.0, crashed=True, counted=False
     )
-    assert another(failed(kind), a_job(attempt=1, max_attempts=5), a_type(), half) is None
+    assert another(failed(kind), a_job(attempt=1, max_attempts=5), a_type(), 1, half) is None
 
 
 @pytest.mark.parametrize("kind", sorted(CRASHES))
@@ -60,28 +60,38 @@ def test_the_last_crash_ends_a_job_whatever_attempts_it_has(kind: FailureKind, b
     job_type = a_type(on_owner_death="retry", max_crashes=bound)
     for crashes in range(bound):
         job = a_job(attempt=crashes + 1, max_attempts=9, crashes=crashes)
-        assert (another(failed(kind), job, job_type, half) is None) == (crashes + 1 == bound)
+        assert (another(failed(kind), job, job_type, 1, half) is None) == (crashes + 1 == bound)
 
 
 def test_a_stop_in_good_order_is_no_crash() -> None:
     stopped = failed(FailureKind.OWNER_DIED, stopped=True)
     job = a_job(attempt=1, crashes=2)
     job_type = a_type(on_owner_death="retry")
-    assert another(stopped, job, job_type, half) == Again(0.0, crashed=False, counted=False)
+    assert another(stopped, job, job_type, 1, half) == Again(0.0, crashed=False, counted=False)
+
+
+def test_attempts_that_did_not_count_make_no_wait_longer() -> None:
+    retries = Retries(max_attempts=5, initial=2.0, jitter=False)
+    job_type = JobType(name="Mail", handler="a:b", max_concurrency=1, retries=retries)
+    job = a_job(attempt=11, max_attempts=15)
+    assert another(failed(), job, job_type, 1, half) == Again(2.0, crashed=False, counted=True)
+    assert another(failed(), job, job_type, 2, half) == Again(4.0, crashed=False, counted=True)
 
 
 def test_a_handler_decides_with_what_it_raises() -> None:
     job = a_job(attempt=1, max_attempts=2)
-    assert another(failed(wish="discard"), job, a_type(), half) is None
-    assert another(failed(wish="retry", after=90.5), job, a_type(), half) == Again(
+    assert another(failed(wish="discard"), job, a_type(), 1, half) is None
+    assert another(failed(wish="retry", after=90.5), job, a_type(), 1, half) == Again(
         90.5, crashed=False, counted=True
     )
-    assert another(failed(wish="retry"), job, a_type(), half) == Again(7.0, crashed=False, counted=True)
-    assert another(failed(wish="retry", after=1.0), a_job(attempt=2, max_attempts=2), a_type(), half) is None
+    assert another(failed(wish="retry"), job, a_type(), 1, half) == Again(7.0, crashed=False, counted=True)
+    assert (
+        another(failed(wish="retry", after=1.0), a_job(attempt=2, max_attempts=2), a_type(), 1, half) is None
+    )
 
 
 def test_a_job_of_a_type_that_is_gone_is_not_tried_again() -> None:
-    assert another(failed(), a_job(attempt=1, max_attempts=5), None, half) is None
+    assert another(failed(), a_job(attempt=1, max_attempts=5), None, 1, half) is None
 
 
 @pytest.mark.parametrize(
