@@ -23,7 +23,8 @@ def _build(job_type: Layered, folder: Path) -> JobType:
     values = job_type.merged()
     sandbox = _sandbox(values.pop("sandbox", {}), folder)
     run_as, directory = values.pop("run_as", None), values.pop("working_directory", None)
-    preload = values.pop("preload", not (sandbox.asked or run_as)) and values.get("command") is None
+    apart = sandbox.asked or run_as or values.get("command")  # nothing of it may be imported in the keeper
+    preload = values.pop("preload", True) and not apart
     return JobType(
         name=job_type.name,
         retries=Retries(**values.pop("retries", {})),

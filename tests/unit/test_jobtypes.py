@@ -339,14 +339,18 @@ def test_an_unreadable_wait_is_not_compared() -> None:
         ("preload: false", False),
         ("handler: null, command: [x]", False),
         ("sandbox: {network: false}", False),
-        ("sandbox: {network: false}, preload: true", True),
+        ("sandbox: {network: false}, preload: true", False),
         ("run_as: {user: u}", False),
+        ("run_as: {user: u}, preload: true", False),
         ("sandbox: {no_new_privileges: false}", True),
     ],
 )
-def test_preload_is_off_for_commands_and_sandboxes(keys: str, *, preload: bool) -> None:
+def test_preload_is_off_for_commands_sandboxes_and_other_users(keys: str, *, preload: bool) -> None:
     handler = "" if "handler" in keys else "handler: 'a:b', "
-    assert parsed(f"job_types: {{J: {{{handler}max_concurrency: 1, {keys}}}}}").types["J"].preload is preload
+    text = f"job_types: {{J: {{{handler}max_concurrency: 1, {keys}}}}}"
+    assert parsed(text).types["J"].preload is preload
+    if "preload" not in keys:
+        assert parsed(f"defaults: {{preload: true}}\n{text}").types["J"].preload is preload
 
 
 def test_a_command_has_nothing_to_preload() -> None:
