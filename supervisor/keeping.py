@@ -19,6 +19,8 @@ from workers.identity import Identity
 from workers.trees import Dead, adopted
 
 _LONGEST_PAUSE = 30.0
+_COMING_AT_ONCE = 32
+"""Children asked for and not started yet: a question behind thousands would be answered too late."""
 
 
 class Keeping:
@@ -252,8 +254,9 @@ class Keeping:
         """As many children at their gates as there are jobs that could start, and the spares."""
         if self._serving is None or s.draining or s.clock.monotonic() < self._spare_at:
             return
-        missing = s.settings.spares + s.wanted - len(s.children.idle()) - len(s.children.starting())
-        for _ in range(missing):
+        coming = len(s.children.starting())
+        missing = s.settings.spares + s.wanted - len(s.children.idle()) - coming
+        for _ in range(min(missing, _COMING_AT_ONCE - coming)):
             self._serving.link.start(s.children.add(self._serving.number).number)
 
     def sweep(self, owner: str, children: list[Identity], patience: float, silent: float | None) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.jobtypes.records import JobType
+from supervisor.store import jobs
 from tests.support.scripted import HELD, Scripted, ScriptedKeeper, scripted
 
 
@@ -64,3 +65,29 @@ def test_that_a_keeper_is_slow_is_said_once(it: Scripted) -> None:
     for _ in range(2):
         never_get_ready(it)
     assert it.log.getvalue().count("keeper_slow") == 2
+
+
+def test_children_are_asked_for_as_fast_as_they_come_and_not_all_at_once(it: Scripted) -> None:
+    it.get_ready()
+    with it.store.write() as tx:
+        for number in range(100):
+            jobs.insert(
+                tx,
+                id=f"job-{number}",
+                type="Mail",
+                payload="1",
+                priority=0,
+                max_attempts=1,
+                created_at=1,
+            )
+    it.tick()
+    assert len(it.s.children.starting()) == 32
+    first = it.s.children.starting()[0]
+    it.keeper.said(op="started", child=first.number, pid=500 + first.number, ticks=7, inode=None)
+    it.tick(0)
+    assert len(it.s.children.starting()) == 32
+    for _ in range(5):
+        it.keeper.said(op="pong")
+        it.start_children()
+    assert len(it.keeper.of("assign")) == 100
+    assert len(it.s.children.idle()) + len(it.s.children.starting()) == it.s.settings.spares
