@@ -1,6 +1,5 @@
 """asyncworker serve: this process becomes the service."""
 
-import math
 import os
 import sys
 
@@ -8,6 +7,7 @@ import click
 
 from cli.options import duration, keep_options, option, verb
 from supervisor.settings import Locations
+from supervisor.units import spoken
 
 
 @verb("serve")
@@ -48,11 +48,11 @@ def serve(
         "STATE_DIR": str(at.state_dir),
         "CONFIG": str(at.config),
         "DATABASE": at.database,
-        "DRAIN_TIMEOUT": None if drain_timeout is None else repr(drain_timeout),
+        "DRAIN_TIMEOUT": None if drain_timeout is None else spoken(drain_timeout),
         "LOG_FORMAT": log_format,
         "HTTP": "" if no_http else http,
         "TOKEN_FILE": token_file and os.path.abspath(token_file),
-        **{name.upper(): "forever" if math.isinf(time) else repr(time) for name, time in keep.items()},
+        **{name.upper(): spoken(time) for name, time in keep.items()},
     }
     os.environ.update({f"ASYNCWORKER_{name}": value for name, value in given.items() if value is not None})
     sys.stdout.flush()

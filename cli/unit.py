@@ -13,6 +13,7 @@ from cli.output import say, talk
 from cli.serve import serve
 from cli.unitfile import Installation, unit_file
 from supervisor.settings import Locations
+from supervisor.units import spoken
 
 if TYPE_CHECKING:
     from supervisor.jobtypes.records import JobTypes
@@ -78,7 +79,7 @@ def _options(serving: click.Context) -> list[str]:
 
 def _written_out(name: str, value: Any) -> str:
     if isinstance(value, float):
-        return "forever" if value == float("inf") else f"{value:g}"
+        return spoken(value)
     return os.path.abspath(value) if name == "token_file" else str(value)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
+from supervisor.units import spoken
+
 LONGEST_END = 60.0
 """Seconds beyond drain and grace: to record what is left, to end http server and keepers, and room."""
 
@@ -73,7 +75,7 @@ def _service(it: Installation) -> Iterator[str]:
     yield "UMask=0077"
     yield "# Only the supervisor gets SIGTERM: it drains, and ends jobs. What is left then gets SIGKILL."
     yield "KillMode=mixed"
-    yield f"# The drain ({it.drain:g} s), the longest grace ({it.grace:g} s), and what follows."
+    yield f"# The drain ({spoken(it.drain)} s), the longest grace ({spoken(it.grace)} s), and what follows."
     yield f"TimeoutStopSec={ceil(it.drain + it.grace + LONGEST_END)}"
     yield "# Fed by the supervisor's loop itself. SIGABRT has it write into the log where it is stuck."
     yield "WatchdogSec=30"

@@ -6,6 +6,7 @@ ValueError whose message completes the sentence "this ...".
 
 import math
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 LONGEST = 100 * 365 * 86_400
@@ -52,6 +53,15 @@ def period(written: str | float) -> float:
         return duration(written)
     except ValueError as error:
         raise ValueError(f"{error}, or forever" if DURATION in str(error) else str(error)) from error
+
+
+def spoken(seconds: float) -> str:
+    """As `period` reads it: the same number again, and nothing finer than a billionth of a millisecond."""
+    if math.isinf(seconds):
+        return "forever"
+    text = f"{Decimal(repr(seconds)):.12f}".rstrip("0").rstrip(".")
+    whole, _, decimals = text.partition(".")
+    return text if len(decimals) < 10 else f"{whole}s{int(decimals[:3])}.{decimals[3:]}ms"
 
 
 def size(written: str | float) -> int:

@@ -143,12 +143,12 @@ def test_serve_becomes_the_service_with_everything_in_its_environment(
         "STATE_DIR": str(installation.folder / "here"),
         "CONFIG": str(installation.config),
         "DATABASE": str(installation.folder / "here" / "jobs.db"),
-        "DRAIN_TIMEOUT": "90.0",
+        "DRAIN_TIMEOUT": "90",
         "LOG_FORMAT": "json",
         "HTTP": "",
-        "KEEP_COMPLETED": "604800.0",
+        "KEEP_COMPLETED": "604800",
         "KEEP_FAILED": "forever",
-        "KEEP_CANCELLED": "90.0",
+        "KEEP_CANCELLED": "90",
     }
     assert not (installation.folder / "here").exists()
 

@@ -1,11 +1,13 @@
 """asyncworker unit: what stands in it follows from the installation."""
 
+import itertools
 import shlex
 from pathlib import Path
 
 import pytest
 
 from cli.unitfile import Installation, quoted, unit_file
+from supervisor.units import period
 from tests.cli.commandline import ONLY_THE_STORE
 from tests.cli.commandline import Installation as Place
 
@@ -77,6 +79,18 @@ def test_options_of_serve_are_carried_over(installation: Place) -> None:
     assert given["--token-file"].startswith("/")
     assert given["--config"] == str(installation.config)
     assert "systemctl daemon-reload" in done.err
+
+
+@ONLY_THE_STORE
+def test_a_duration_of_the_unit_is_the_one_that_was_given(installation: Place) -> None:
+    written = ("--drain-timeout", "15d"), ("--keep-completed", "1234567.25"), ("--keep-failed", "60d")
+    for given in ({**dict(written), "--keep-cancelled": last} for last in ("0.01ms", "1m0.000000001ms")):
+        done = installation.run("unit", *itertools.chain(*given.items()))
+        assert done.code == 0, done.err
+        words = shlex.split(value(done.out, "ExecStart"))
+        printed = {option: period(words[words.index(option) + 1]) for option in given}
+        assert printed == {option: period(text) for option, text in given.items()}
+        assert "The drain (1296000 s)" in done.out
 
 
 @ONLY_THE_STORE

@@ -1,12 +1,13 @@
 """supervisor.units: what people write for durations and sizes."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.units import LARGEST, LONGEST, duration, size
+from supervisor.units import LARGEST, LONGEST, duration, period, size, spoken
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,34 @@ def test_a_duration_is_a_number_in_bounds_or_a_value_error(written: str | float)
     except ValueError:
         return
     assert 0 <= seconds <= LONGEST
+
+
+@pytest.mark.parametrize(
+    "seconds,text",
+    [
+        (0.0, "0"),
+        (0.25, "0.25"),
+        (30.0, "30"),
+        (5_184_000.0, "5184000"),
+        (float(LONGEST), "3153600000"),
+        (0.00001, "0.00001"),
+        (1.000000000001, "1s0.000000001ms"),
+        (math.inf, "forever"),
+    ],
+)
+def test_seconds_are_spoken_as_people_write_them(seconds: float, text: str) -> None:
+    assert spoken(seconds) == text
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["d", "h", "m", "s", "ms"]),
+        st.from_regex(re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?", re.ASCII), fullmatch=True),
+    )
+)
+def test_what_is_spoken_is_read_as_the_same_number(parts: dict[str, str]) -> None:
+    seconds = period("".join(parts.get(unit, "0") + unit for unit in ("d", "h", "m", "s", "ms")))
+    assert period(spoken(seconds)) == seconds
 
 
 @pytest.mark.parametrize(
