@@ -85,9 +85,11 @@ def _written_out(name: str, value: Any) -> str:
 
 def _written(at: Locations, configured: "JobTypes", *, own_state: bool) -> list[Path]:
     """Where service and jobs write, beside what systemd makes."""
-    database = Path(at.database.removeprefix("sqlite:///")).parent
+    from supervisor.store.dbfile import path_of  # noqa: PLC0415  (SQLAlchemy, for this verb only)
+
+    database = path_of(at.database).parent
     ours = [at.state_dir] if own_state else []
-    if not database.is_relative_to(at.state_dir):
+    if not database.is_relative_to(os.path.realpath(at.state_dir)):
         ours.append(database)
     for each in configured.types.values():
         ours += [each.working_directory] if each.working_directory else []

@@ -26,7 +26,7 @@ class Locations:
     state_dir: Path
     config: Path
     database: str
-    """An SQLAlchemy URL, or the path of an SQLite file."""
+    """An SQLAlchemy URL, or the path of an SQLite file: absolute, wherever it is opened from."""
 
     @classmethod
     def resolve(
@@ -40,7 +40,8 @@ class Locations:
         folder = state_dir or environ.get("ASYNCWORKER_STATE_DIR") or _default_state_dir(environ)
         state = Path(folder).absolute()
         types = Path(config or environ.get("ASYNCWORKER_CONFIG") or "jobtypes.yaml").absolute()
-        return cls(state, types, database or environ.get("ASYNCWORKER_DATABASE") or str(state / "jobs.db"))
+        file = database or environ.get("ASYNCWORKER_DATABASE") or str(state / "jobs.db")
+        return cls(state, types, _absolute(file))
 
     @property
     def logs(self) -> Path:
@@ -135,6 +136,16 @@ class Settings:
             log_format="json" if log_format == "json" else "text",
             keep=Keep.from_environment(environ),
         )
+
+
+def _absolute(database: str) -> str:
+    """What cannot be the name of a file stays as it is: whoever opens it refuses it."""
+    name = database
+    if "://" in database:
+        dialect, _, name = database.partition(":///")
+        if dialect.partition("+")[0] != "sqlite" or "?" in name:
+            return database
+    return database if name in ("", ":memory:") or name.startswith("/") else str(Path(name).absolute())
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, *, forever: bool = False) -> float:

@@ -94,6 +94,17 @@ def test_a_duration_of_the_unit_is_the_one_that_was_given(installation: Place) -
 
 
 @ONLY_THE_STORE
+@pytest.mark.parametrize("named", ["apart/foo.db", "sqlite:///apart/foo.db"])
+def test_a_relative_database_is_the_one_in_the_folder_of_the_caller(installation: Place, named: str) -> None:
+    done = installation.run("--database", named, "unit")
+    assert done.code == 0, done.err
+    words = shlex.split(value(done.out, "ExecStart"))
+    folder = installation.folder / "apart"
+    assert words[words.index("--database") + 1] == str(folder / "foo.db")
+    assert f"ReadWritePaths=-{folder}" in lines(done.out)
+
+
+@ONLY_THE_STORE
 def test_an_option_that_serve_does_not_have_is_refused(installation: Place) -> None:
     done = installation.run("unit", "--drain", "5m")
     assert done.code == 2

@@ -4,6 +4,7 @@ import pytest
 
 from supervisor.errors import InvalidConfiguration, StoreUnavailable
 from supervisor.settings import Locations, Settings
+from supervisor.store.dbfile import path_of
 
 
 def test_what_is_given_wins_over_the_environment() -> None:
@@ -26,6 +27,29 @@ def test_the_database_lies_in_the_state_folder_unless_told_otherwise() -> None:
         Locations.resolve(state_dir="/s", database="sqlite:////x.db", environ={}).database
         == "sqlite:////x.db"
     )
+
+
+def test_a_relative_database_lies_in_the_folder_that_it_was_named_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for named in ("a/jobs.db", "sqlite:///a/jobs.db", "sqlite+pysqlite:///a/jobs.db"):
+        for found in (
+            Locations.resolve(state_dir="/s", database=named, environ={}),
+            Locations.resolve(state_dir="/s", environ={"ASYNCWORKER_DATABASE": named}),
+        ):
+            assert path_of(found.database) == tmp_path / "a" / "jobs.db"
+            with monkeypatch.context() as elsewhere:
+                elsewhere.chdir("/")
+                assert path_of(found.database) == tmp_path / "a" / "jobs.db"
+
+
+@pytest.mark.parametrize("named", [":memory:", "sqlite://", "sqlite:///x?mode=ro", "mysql:///x", "x:///y"])
+def test_what_is_no_file_of_a_database_is_refused_as_it_was_written(named: str) -> None:
+    found = Locations.resolve(state_dir="/s", database=named, environ={}).database
+    assert found == named
+    with pytest.raises(StoreUnavailable):
+        path_of(found)
 
 
 def test_the_state_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:
