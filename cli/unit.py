@@ -44,7 +44,7 @@ def unit(at: Locations, serve_options: tuple[str, ...], *, user_manager: bool) -
         for_system=not user_manager,
         own_state=own_state,
         needs_root=any(each.run_as for each in configured.types.values()),
-        reads=(Path(sys.prefix), Path(sys.base_prefix), at.config, *configured.import_paths),
+        reads=tuple(read_by(at, configured, serving.params["token_file"])),
         writes=tuple(dict.fromkeys(_written(at, configured, own_state=own_state))),
     )
     say(unit_file(it).rstrip("\n"))
@@ -81,6 +81,20 @@ def _written_out(name: str, value: Any) -> str:
     if isinstance(value, float):
         return spoken(value)
     return os.path.abspath(value) if name == "token_file" else str(value)
+
+
+def read_by(at: Locations, configured: "JobTypes", token_file: str | None) -> list[Path]:
+    """What service and jobs read, and what a link among that leads to."""
+    ours = [Path(sys.prefix), Path(sys.base_prefix), at.config, *configured.import_paths]
+    ours += [Path(token_file).absolute()] if token_file else []
+    for each in configured.types.values():
+        # A program with a slash is relative to the file; of arguments only an absolute one is surely a path.
+        program, *arguments = each.command or ("",)
+        ours += [at.config.parent / program] if "/" in program else []
+        ours += [Path(word) for word in arguments if word.startswith("/")]
+        ours += each.sandbox.read_only if isinstance(each.sandbox.read_only, tuple) else ()
+    named = [os.path.normpath(path) for path in ours]
+    return [Path(path) for path in dict.fromkeys([*named, *map(os.path.realpath, ours)])]
 
 
 def _written(at: Locations, configured: "JobTypes", *, own_state: bool) -> list[Path]:

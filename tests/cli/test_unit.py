@@ -2,11 +2,15 @@
 
 import itertools
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
+from cli.unit import read_by
 from cli.unitfile import Installation, quoted, unit_file
+from supervisor.jobtypes.parse import parse_job_types
+from supervisor.settings import Locations
 from supervisor.units import period
 from tests.cli.commandline import ONLY_THE_STORE
 from tests.cli.commandline import Installation as Place
@@ -102,6 +106,47 @@ def test_a_relative_database_is_the_one_in_the_folder_of_the_caller(installation
     folder = installation.folder / "apart"
     assert words[words.index("--database") + 1] == str(folder / "foo.db")
     assert f"ReadWritePaths=-{folder}" in lines(done.out)
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, job_type: str, token_file: str | None = None) -> tuple[str, str]:
+    """ProtectHome= and PrivateTmp= where all the rest lies in /opt."""
+    for prefix in ("prefix", "base_prefix"):
+        monkeypatch.setattr(sys, prefix, "/opt/python")
+    at = Locations.resolve("/opt/state", "/opt/jobtypes.yaml", environ={})
+    text = f"import_paths: [.]\njob_types: {{Tool: {{max_concurrency: 1, {job_type}}}}}"
+    configured = parse_job_types(text, at.config, shown_as="jobtypes.yaml")
+    text = unit_file(Installation(("x",), reads=tuple(read_by(at, configured, token_file))))
+    return value(text, "ProtectHome"), "yes" if "PrivateTmp=yes" in lines(text) else "no"
+
+
+@pytest.mark.parametrize(
+    "folder, expected",
+    [
+        ("/opt/x", ("yes", "yes")),
+        ("/home/x", ("read-only", "yes")),
+        ("/run/user/x", ("read-only", "yes")),
+        ("/tmp/x", ("yes", "no")),
+        ("/var/tmp/x", ("yes", "no")),
+    ],
+)
+def test_what_the_service_or_a_job_reads_is_not_hidden(
+    folder: str, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert printed(monkeypatch, "command: [cat]", f"{folder}/token") == expected
+    for job_type in (
+        f"command: [{folder}/tool, fast]",
+        f"command: [..{folder}/tool]",
+        f"command: [python3, {folder}/tool.py]",
+        f"command: [cat], sandbox: {{read_only: [/usr, {folder}]}}",
+    ):
+        assert printed(monkeypatch, job_type) == expected
+
+
+def test_where_a_link_leads_is_not_hidden_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("/home/x")
+    assert printed(monkeypatch, f"command: [{link}/tool]")[0] == "read-only"
+    assert printed(monkeypatch, "command: [cat]", f"{link}/token")[0] == "read-only"
 
 
 @ONLY_THE_STORE
