@@ -50,6 +50,7 @@ class Pruning:
         return Pruned(dict(self._removed), self._logs.bytes, self._logs.problem)
 
     def __iter__(self) -> Iterator[None]:
+        self._logs.mend_folder()
         yield from self._logs.remove()  # what somebody else put aside and did not come to remove
         for status, until in self._until.items():
             after = self._oldest(status, until)

@@ -7,6 +7,7 @@ none, and what lies here is nobody's: whoever prunes next removes it, whatever d
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from supervisor.clock import Clock
@@ -54,6 +55,16 @@ class RemovedLogs:
     def make_folder(self) -> None:
         """Raises OSError."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        _give_to_owner_of(self._logs)
+
+    def mend_folder(self) -> None:
+        """One that root made in the logs of another user, who could put nothing there ever after."""
+        try:
+            _give_to_owner_of(self._logs)
+        except FileNotFoundError:
+            return  # none has been made yet
+        except OSError as error:
+            self.note(self._folder, error)
 
     def remove(self) -> Iterator[None]:
         """Everything that was put aside, by whomever; one step for each slice of time."""
@@ -89,6 +100,21 @@ class RemovedLogs:
 
     def note(self, path: Path, error: OSError) -> None:
         self.problem = self.problem or f"{path} cannot be removed ({error.strerror})"
+
+
+def _give_to_owner_of(logs: Path) -> None:
+    """By descriptors: nobody can put anything else in its place under root's hands."""
+    if os.geteuid() != 0:
+        return
+    with ExitStack() as undo:
+        how = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        above = os.open(logs, how)
+        undo.callback(os.close, above)
+        folder = os.open(FOLDER, how | os.O_NOFOLLOW, dir_fd=above)
+        undo.callback(os.close, folder)
+        owner = os.fstat(above)
+        if os.fstat(folder).st_uid == 0 != owner.st_uid:
+            os.fchown(folder, owner.st_uid, owner.st_gid)
 
 
 def size_of(logs: Path, job_id: str) -> int:

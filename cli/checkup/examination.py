@@ -105,7 +105,9 @@ class Examination:
 
     def _state_folder(self) -> Iterator[Finding]:
         path = self._at.state_dir
-        return folder.judge(path, folder.Entry.of(path), folder.Entry.of(folder.nearest(path)))
+        entry = folder.Entry.of(path)
+        closed = [*folder.judge_inside(entry, folder.inside(self._at), os.geteuid())]
+        yield from closed or folder.judge(path, entry, folder.Entry.of(folder.nearest(path)))
 
     def _permissions(self) -> Iterator[Finding]:
         # What is no database of ours is nobody's to chmod on our advice.

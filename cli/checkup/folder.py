@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from cli.checkup.finding import Finding, failure, ok, warning
+from supervisor.removed_logs import FOLDER
 from supervisor.settings import Locations
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal", "-owners", "-migrating", "-checkpointer")
@@ -67,6 +68,26 @@ def judge(path: Path, entry: Entry | None, way: Entry | None) -> Iterator[Findin
         )
     else:
         yield ok("state folder", str(path))
+
+
+def judge_inside(state: Entry | None, inside: Iterable[Entry], me: int) -> Iterator[Finding]:
+    """What the service must write to in there, and cannot. `me`: this user, the service's or root."""
+    if state is None or not state.usable:
+        return
+    owner = state.owner
+    for each in inside:
+        if not each.usable or (me == 0 and owner not in (0, each.owner)):
+            yield failure(
+                "state folder",
+                f"{each.path} belongs to user {each.owner}: the service's, {owner}, may not write to it",
+                f"As root: chown {owner} {each.path}",
+            )
+
+
+def inside(locations: Locations) -> Iterator[Entry]:
+    """The folders in it, as far as they are there."""
+    paths = [locations.logs, locations.working_directories, locations.logs / FOLDER]
+    yield from (entry for entry in map(Entry.of, paths) if entry is not None)
 
 
 def shared(locations: Locations, database: Path | None, token_file: Path | None) -> Iterator[Entry]:

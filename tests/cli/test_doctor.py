@@ -87,6 +87,20 @@ def test_a_mistake_in_the_configuration_ends_with_2(
     assert complaint in answer.out
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_of_roots_among_the_logs_of_another_user_is_a_failure(
+    installation: Installation, asyncworker: Command, service: PlayedService
+) -> None:
+    removed = service.locations.logs / ".removed"
+    removed.mkdir(mode=0o700)
+    for folder in (installation.state_dir, service.locations.logs, service.locations.working_directories):
+        os.chown(folder, 64999, 64999)
+    answer = asyncworker("doctor")
+    assert answer.code == 4
+    assert f"{removed} belongs to user 0: the service's, 64999, may not write to it" in answer.out
+    assert f"-> As root: chown 64999 {removed}\n" in answer.out
+
+
 def damaged(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096:] = os.urandom(len(content) - 4096)

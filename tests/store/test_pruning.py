@@ -1,13 +1,22 @@
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from supervisor.clock import SystemClock
 from supervisor.lifecycle import ENDED, FailureKind, JobStatus
 from supervisor.outcome import Outcome
+from supervisor.pruning import Pruning
+from supervisor.removed_logs import FOLDER
+from supervisor.settings import Keep
 from supervisor.store import Store, Transaction, idempotency, jobs, open_store, pruning, supervisors
 from tests.support.builders import NOW, a_supervisor
-from tests.support.store import OWNER, start, submit
+from tests.support.ordinary import UID
+from tests.support.store import OWNER, exit_code, forked, start, submit
 
 DONE = JobStatus.COMPLETED
 
@@ -147,3 +156,75 @@ def test_the_log_is_left_alone_while_somebody_reads_and_by_who_has_not_the_duty(
         assert jobs.count(tx) == 1
     store.empty_log()
     assert os.path.getsize(log) == 0
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """The state folder of an ordinary user, who can reach it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    os.chown(folder, UID, UID)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def done_by_them(task: Callable[[], object]) -> None:
+    def ordinary() -> None:
+        os.setgroups([])
+        os.setresgid(UID, UID, UID)
+        os.setresuid(UID, UID, UID)
+        task()
+
+    assert exit_code(forked(ordinary)) == 0
+
+
+def end_with_log(state: Path, job_id: str) -> None:
+    with open_store(str(state / "jobs.db")) as store, store.write() as tx:
+        end(tx, job_id)
+    (state / "logs" / job_id).mkdir(mode=0o700, parents=True)
+    (state / "logs" / job_id / "1.log").write_text("said")
+
+
+def prune(state: Path) -> int:
+    """How many went."""
+    with open_store(str(state / "jobs.db")) as store:
+        whole = Pruning(store, state / "logs", Keep(), SystemClock())
+        for _ in whole:
+            pass
+    assert whole.done.problem is None
+    return sum(whole.done.jobs.values())
+
+
+def test_where_root_has_pruned_the_services_user_still_can(theirs: Path) -> None:
+    done_by_them(lambda: end_with_log(theirs, "one"))
+    assert prune(theirs) == 1
+    found = (theirs / "logs" / FOLDER).stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (UID, UID, 0o700)
+
+    def go_on() -> None:
+        end_with_log(theirs, "two")
+        assert prune(theirs) == 1
+
+    done_by_them(go_on)
+    assert os.listdir(theirs / "logs") == [FOLDER]
+
+
+def test_a_folder_that_root_has_made_is_given_back_when_root_prunes_and_nothing_is_due(theirs: Path) -> None:
+    done_by_them(lambda: end_with_log(theirs, "one"))
+    done_by_them(lambda: prune(theirs))
+    folder = theirs / "logs" / FOLDER
+    os.chown(folder, 0, 0)
+    assert prune(theirs) == 0
+    assert folder.stat().st_uid == UID
+
+
+def test_root_gives_away_nothing_that_a_link_in_the_logs_leads_to(theirs: Path, tmp_path: Path) -> None:
+    done_by_them(lambda: end_with_log(theirs, "one"))
+    (theirs / "logs" / FOLDER).symlink_to(tmp_path)
+    with open_store(str(theirs / "jobs.db")) as store:
+        whole = Pruning(store, theirs / "logs", Keep(), SystemClock())
+        for _ in whole:
+            pass
+    assert "cannot be removed (Not a directory)" in (whole.done.problem or "")
+    assert tmp_path.stat().st_uid == 0

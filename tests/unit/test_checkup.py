@@ -1,5 +1,6 @@
 """What `doctor` says of what it has seen: each judgement in both directions, each look at something real."""
 
+import dataclasses
 import os
 import resource
 import socket
@@ -139,6 +140,25 @@ def test_what_others_can_use_is_named(tmp_path: Path) -> None:
         os.chown(database, 12345, -1)
         (found,) = judged()
         assert found.text == "files belong to several users: 0, 12345"
+
+
+def test_a_folder_that_the_services_user_cannot_write_to_is_named(tmp_path: Path) -> None:
+    state = folder.Entry(tmp_path, 0o40700, 7, usable=True)
+    ours = folder.Entry(tmp_path / "logs", 0o40700, 7, usable=True)
+    of_root = folder.Entry(tmp_path / "logs" / ".removed", 0o40700, 0, usable=True)
+    shut = dataclasses.replace(of_root, usable=False)
+    assert levels(folder.judge_inside(state, [ours], me=7)) == []
+    for found in (
+        [*folder.judge_inside(state, [ours, shut], me=7)],
+        [*folder.judge_inside(state, [ours, of_root], me=0)],
+    ):
+        assert levels(found) == [("state folder", FAILURE)]
+        assert (found[0].text.split()[0], found[0].advice) == (
+            str(of_root.path),
+            f"As root: chown 7 {of_root.path}",
+        )
+    of_roots_service = dataclasses.replace(state, owner=0)
+    assert levels(folder.judge_inside(of_roots_service, [ours, of_root], me=0)) == []
 
 
 def test_files_of_another_user_are_told_to_everybody_but_root(tmp_path: Path) -> None:
