@@ -30,6 +30,8 @@ class Child:
     """The newest progress that is not recorded yet."""
     unkillable: dict[str, Any] | None = None
     """What was done to end it and the pids that are there all the same, until that is recorded."""
+    lasting: tuple[int, ...] = ()
+    """The pids of that, for as long as it has not ended."""
     end: End | None = None
     """Set once nothing of it is left; it stays in the table until that is recorded."""
     keeper_died: bool = False

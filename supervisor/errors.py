@@ -96,6 +96,10 @@ class GivenUp(AsyncWorkerError):
     """It is on record that this supervisor is gone: it ends, and with it what it runs."""
 
 
+class JobsLeft(AsyncWorkerError):
+    """The service has stopped, and some of its jobs could not be ended."""
+
+
 class UnreadableLog(AsyncWorkerError):
     """The log of this attempt cannot be read."""
 

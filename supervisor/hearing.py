@@ -77,6 +77,7 @@ def _hear_unkillable(s: Supervision, _keeper: Keeper, frame: Frame) -> None:
     child = s.children.get(frame["child"])
     if child is not None and child.job is not None:
         child.unkillable = (frame["termination"] or nothing_done()) | {"unkillable": frame["pids"]}
+        child.lasting = tuple(frame["pids"])
         s.journal.say(Event.JOB_UNKILLABLE, type=child.job.type, job=child.job.id, pids=frame["pids"])
 
 

@@ -3,7 +3,7 @@
 import time
 
 from supervisor import lifeline, terminating
-from supervisor.errors import StoreUnavailable
+from supervisor.errors import JobsLeft, StoreUnavailable
 from supervisor.journal import Event
 from supervisor.owner import Owner
 from supervisor.supervision import Entry, Supervision
@@ -51,7 +51,8 @@ class Stopping:
     def leave(self, s: Supervision) -> None:
         """Stop the http server; hang up on the keepers, which end their spares and themselves.
 
-        Raises StoreUnavailable where the database did not take what had to be recorded.
+        Raises StoreUnavailable where the database did not take what had to be recorded; JobsLeft where it
+        was not the database.
         """
         s.notify.leaving(s)
         if s.front is not None:
@@ -66,11 +67,7 @@ class Stopping:
         if self._recorded and not lasting:
             lifeline.remove(s.here.lifelines, s.uuid)
         s.journal.say(Event.SUPERVISOR_STOPPED)
-        if unrecorded := len(s.children.with_jobs()):
-            raise StoreUnavailable(
-                f"the database did not answer: that {unrecorded} jobs have ended is not on record, and the "
-                "next start will call them Failed, owner_died"
-            )
+        _tell_what_is_left(s)
 
     def _advance(self, s: Supervision, now: float) -> None:
         self._stage += 1
@@ -89,6 +86,29 @@ class Stopping:
 
     def _end(self) -> None:
         self.over = self._recorded = True
+
+
+def _tell_what_is_left(s: Supervision) -> None:
+    left = [
+        child
+        for child in s.children.with_jobs()
+        if child.end is None and not (child.keeper_died and s.keeping.is_swept(child.keeper))
+    ]
+    unrecorded = len(s.children.with_jobs()) - len(left)
+    pids = sorted(pid for child in left for pid in child.lasting)
+    which = f" (pids {', '.join(map(str, pids))})" if pids else ""
+    running = (
+        f"{len(left)} jobs could not be ended, not even with SIGKILL{which}: look at the disk or network "
+        "mount that they wait for; the next start is ready once they are gone, and will call them Failed, "
+        "owner_died"
+    )
+    if unrecorded:
+        raise StoreUnavailable(
+            f"the database did not answer: that {unrecorded} jobs have ended is not on record, and the "
+            "next start will call them Failed, owner_died" + (f"; {running}" if left else "")
+        )
+    if left:
+        raise JobsLeft(running)
 
 
 def _remove_groups(owner: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import recording
-from supervisor.errors import GivenUp, StoreUnavailable
+from supervisor.errors import GivenUp, JobsLeft, StoreUnavailable
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.store import attempts, jobs, supervisors
@@ -386,6 +386,38 @@ def test_a_stop_does_not_wait_for_ever_for_a_database_that_does_not_answer(it: S
         it.loop.run()
     assert job(it, "one").status is JobStatus.IN_PROGRESS
     assert (it.s.here.lifelines / "me").exists(), "it must still be possible to judge us"
+
+
+def test_a_stop_that_cannot_end_a_job_names_its_processes_and_not_the_database(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    (child,) = it.s.children.running()
+    it.signals.arrived = 2
+    it.tick()
+    it.keeper.said(op="unkillable", child=child.number, pids=[77, 78], termination=None)
+    for _ in range(10):
+        it.tick(10)
+    with pytest.raises(JobsLeft, match=r"1 jobs could not be ended.* \(pids 77, 78\): look at") as told:
+        it.loop.run()
+    assert (told.value.exit_code, "database" in str(told.value)) == (1, False)
+    assert job(it, "one").status is JobStatus.IN_PROGRESS
+
+
+def test_a_stop_that_can_neither_end_one_job_nor_record_another_tells_both(it: Scripted) -> None:
+    it.get_ready()
+    run(it, "one")
+    run(it, "two")
+    it.signals.arrived = 2
+    it.tick()
+    it.flaky.fail_before_commit = 1000
+    it.end(it.s.children.with_jobs()[0])
+    for _ in range(10):
+        it.tick(10)
+    both = (
+        "that 1 jobs have ended is not on record, .*; 1 jobs could not be ended, not even with SIGKILL: look"
+    )
+    with pytest.raises(StoreUnavailable, match=both):
+        it.loop.run()
 
 
 def test_without_memory_for_a_transaction_outcomes_wait(
