@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from supervisor.errors import BackupFailed, StoreUnavailable
-from supervisor.store import census, dbfile, looking
+from supervisor.store import census, dbfile, held, looking
 from supervisor.store.census import Census
 from supervisor.store.faults import translated
 
@@ -50,15 +50,16 @@ def _moment(path: Path) -> Iterator[sqlite3.Connection]:
     """The database as it is now, whatever is committed from now on."""
     if not os.path.lexists(path):
         raise StoreUnavailable(f"the database {path} does not exist")
-    if dbfile.look(path) is dbfile.Look.FRESH:
-        raise StoreUnavailable(f"the database {path} has nothing in it yet")
-    with translated(path), closing(looking.connected(path, "mode=rw")) as connection:
-        # The lock of a reader, kept for the whole time. Without it, each commit of somebody else would
-        # have the copy begin anew, and beside a busy service it would never be whole.
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("BEGIN")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        yield connection
+    with held.looked_at(path) as seen:
+        if seen is dbfile.Look.FRESH:
+            raise StoreUnavailable(f"the database {path} has nothing in it yet")
+        with translated(path), closing(looking.connected(path, "mode=rw")) as connection:
+            # The lock of a reader, kept for the whole time. Without it, each commit of somebody else would
+            # have the copy begin anew, and beside a busy service it would never be whole.
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            yield connection
 
 
 def _copy_pages(

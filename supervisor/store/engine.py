@@ -2,18 +2,16 @@
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from weakref import WeakSet
 
 from sqlalchemy import Connection, NullPool, create_engine
 
 from supervisor.errors import StoreUnavailable
-from supervisor.store import dbfile, driver, locks, migrate, soundness
+from supervisor.store import dbfile, driver, held, locks, migrate, soundness
 from supervisor.store.driver import impatient, raw_of
 from supervisor.store.faults import translated
 
@@ -23,9 +21,6 @@ _OLDEST_SQLITE = (3, 37)
 _SUPERVISOR_WAITS = 1.0
 _CLIENT_WAITS = 10.0
 _CHECKPOINT_PAGES = 1000
-
-_opening = threading.RLock()
-_open_here: "WeakSet[Store]" = WeakSet()
 
 
 def open_store(
@@ -49,10 +44,9 @@ def open_store(
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreUnavailable(f"SQLite 3.37 or newer is needed; this Python has {sqlite3.sqlite_version}")
     path = dbfile.path_of(url)
-    with _opening:
+    with held.opening:
         dbfile.make(path, create=create)
-        settled = dbfile.identity_of(path) in {store.identity for store in _open_here}
-        settled = settled or dbfile.look(path) is dbfile.Look.SETTLED
+        settled = held.look(path) is dbfile.Look.SETTLED
         store = Store(path, supervisor=supervisor, keep=keep, patience=patience)
         try:
             store.settle(settled=settled)
@@ -60,7 +54,7 @@ def open_store(
         except BaseException:
             store.close()
             raise
-        _open_here.add(store)
+        held.note(store)
     return store
 
 
@@ -184,8 +178,7 @@ class Store:
             if descriptor is not None:
                 os.close(descriptor)
         self._checkpointer = self._pin = None
-        with _opening:
-            _open_here.discard(self)
+        held.forget(self)
 
     def __enter__(self) -> Self:
         return self

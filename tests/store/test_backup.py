@@ -2,6 +2,7 @@ import os
 import resource
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -255,6 +256,46 @@ def test_what_the_count_alone_can_tell_is_told(
     with pytest.raises(BackupFailed, match="has other rows than the database had"):
         made(store.path, target)
     assert not target.exists()
+
+
+TRY_TO_LOCK = """
+import fcntl, sys
+PENDING_BYTE = 0x40000000  # SQLite's: readers lock what follows
+with open(sys.argv[1], "r+b") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, PENDING_BYTE + 2)
+    except OSError:
+        print("locked")
+"""
+
+
+def is_locked(database: Path) -> bool:
+    """As another process sees it: ours would lose its locks with the look."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_TO_LOCK, database], capture_output=True, text=True, check=True
+    )
+    return done.stdout == "locked\n"
+
+
+def test_locks_that_this_process_has_on_the_database_outlast_a_backup(store: Store, target: Path) -> None:
+    filled(store)
+    assert is_locked(store.path)
+    made(store.path, target)
+    assert is_locked(store.path)
+
+
+def test_the_lock_of_a_backup_outlasts_a_store_that_is_opened_meanwhile(path: Path, target: Path) -> None:
+    open_store(str(path)).close()
+    seen: list[bool] = []
+
+    def told(_done: int, _of: int) -> None:
+        open_store(str(path)).close()
+        seen.append(is_locked(path))
+
+    back_up(str(path), target, replace=False, told=told)
+    assert seen
+    assert all(seen)
+    assert not is_locked(path)
 
 
 @pytest.mark.parametrize(
