@@ -4,7 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from supervisor.errors import BackupFailed, StoreUnavailable
@@ -75,10 +75,7 @@ def _copy_pages(
         time.sleep(min(_LONGEST_REST, time.monotonic() - began))
         began = time.monotonic()
 
-    # Nobody else knows this file. Its locks would be POSIX's, which a network file system takes for ours.
-    with closing(looking.connected(to, "mode=rw&nolock=1")) as copied:
-        copied.execute("PRAGMA journal_mode=OFF")
-        copied.execute("PRAGMA synchronous=OFF")
+    with closing(_opened(to)) as copied:
         try:
             database.backup(copied, pages=_PAGES, progress=after_each_step)
         except sqlite3.Error as error:
@@ -88,6 +85,20 @@ def _copy_pages(
             raise BackupFailed(f"{to} cannot be written: {error}") from error
         except OSError as error:
             raise BackupFailed(f"{to} cannot be written: {error.strerror}") from error
+
+
+def _opened(to: Path) -> sqlite3.Connection:
+    """The copy, to be written. Raises BackupFailed: whatever is wrong with it, the database is not."""
+    with ExitStack() as undo:
+        try:
+            # Nobody else knows it. Its locks would be POSIX's, which a network file system takes for ours.
+            copied = undo.enter_context(closing(looking.connected(to, "mode=rw&nolock=1")))
+            copied.execute("PRAGMA journal_mode=OFF")
+            copied.execute("PRAGMA synchronous=OFF")
+        except sqlite3.Error as error:
+            raise BackupFailed(f"{to} cannot be written: {error}") from error
+        undo.pop_all()
+    return copied
 
 
 def _sync(to: Path, descriptor: int) -> None:
@@ -102,12 +113,14 @@ def _sync(to: Path, descriptor: int) -> None:
 def _verified(path: Path) -> Census:
     """What is in the copy. Raises BackupFailed where it is not whole."""
     # Nobody writes there: so nothing is locked, and no log is made beside it.
-    with closing(looking.connected(path, "mode=ro&immutable=1")) as connection:
-        try:
-            with looking.interruptible(connection):
-                return _looked_at_again(path, connection)
-        except sqlite3.Error as error:
-            raise BackupFailed(f"the copy cannot be read, and so perhaps the database: {error}") from error
+    try:
+        with (
+            closing(looking.connected(path, "mode=ro&immutable=1")) as connection,
+            looking.interruptible(connection),
+        ):
+            return _looked_at_again(path, connection)
+    except sqlite3.Error as error:
+        raise BackupFailed(f"the copy cannot be read, and so perhaps the database: {error}") from error
 
 
 def _looked_at_again(path: Path, connection: sqlite3.Connection) -> Census:

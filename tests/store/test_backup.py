@@ -211,6 +211,24 @@ def test_a_disk_that_fills_up_is_told_and_nothing_is_left(path: Path, target: Pa
     assert exit_code(forked(limited)) == 0
 
 
+@pytest.mark.parametrize("content", [None, b"no database\n" * 500])
+def test_a_copy_that_cannot_be_opened_is_not_blamed_on_the_database(
+    store: Store, target: Path, content: bytes | None
+) -> None:
+    filled(store, 3)
+    if content is None:
+        target.mkdir()
+    else:
+        target.write_bytes(content)
+    with pytest.raises(BackupFailed, match=f"{target} cannot be written: "):
+        copying.copy(store.path, target, -1, lambda _done, _of: None)
+
+
+def test_a_copy_that_cannot_be_opened_again_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match="the copy cannot be read"):
+        copying._verified(tmp_path / "gone.db")
+
+
 def test_where_there_is_no_room_it_is_not_begun(store: Store, target: Path) -> None:
     filled(store, 100)
     mounted = subprocess.run(
