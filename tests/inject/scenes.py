@@ -187,7 +187,9 @@ def attached(whom: str) -> Scene:
         how = SURVIVED if survived else _supervisor_ended(serving, fault)
         ground.lawful(serving if survived else ground.serving(http=whom == "http server"))
         _forget_the_ended(ground)
-        if serving.events("keeper_died"):  # the next death would be one of a row, with a pause after it
+        if serving.events("keeper_died") or serving.events(
+            "http_ended"
+        ):  # the next death would be one of a row, with a pause after it
             ground.forget()
         return Struck(max((tracer.calls() for tracer in tracers), key=Counter.total), how)
 
