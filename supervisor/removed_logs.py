@@ -6,11 +6,13 @@ none, and what lies here is nobody's: whoever prunes next removes it, whatever d
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from supervisor.clock import Clock
+from workers.flattening import Flattening
 
 FOLDER = ".removed"
 SLICE = 0.005
@@ -69,34 +71,37 @@ class RemovedLogs:
     def remove(self) -> Iterator[None]:
         """Everything that was put aside, by whomever; one step for each slice of time."""
         until = self._clock.monotonic() + SLICE
-        for _ in self._pieces(self._folder):
+        for _ in self._pieces():
             if self._clock.monotonic() >= until:
                 yield
                 until = self._clock.monotonic() + SLICE
 
-    def _pieces(self, folder: Path) -> Iterator[None]:
-        for path in _inside(folder):
-            try:
-                if path.is_dir() and not path.is_symlink():
-                    yield from self._pieces(path)
-                    path.rmdir()
-                else:
-                    yield from self._file(path)
-            except FileNotFoundError:
-                continue  # another one prunes as well
-            except OSError as error:
-                self.note(path, error)
-            yield
+    def _pieces(self) -> Iterator[None]:
+        try:
+            top = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return  # none has been made yet
+        except OSError as error:
+            self.note(self._folder, error)
+            return
+        pieces = Flattening(top, self._file)
+        try:
+            yield from pieces
+        except OSError as error:
+            self.note(self._folder, error)
+        finally:
+            os.close(top)
+        if pieces.problem:
+            path, why = pieces.problem
+            self.note(self._folder / path, why)
 
-    def _file(self, path: Path) -> Iterator[None]:
-        taken = _taken(path)
-        left = 0 if path.is_symlink() else path.lstat().st_size
-        while left > _PIECE:
-            left -= _PIECE
-            os.truncate(path, left)
-            yield
-        path.unlink()
-        self.bytes += taken
+    def _file(self, folder: int, name: str) -> Iterator[None]:
+        found = os.lstat(name, dir_fd=folder)
+        if stat.S_ISREG(found.st_mode) and found.st_size > _PIECE:
+            yield from _shorten(folder, name, found.st_size)
+        os.unlink(name, dir_fd=folder)
+        self.bytes += _taken(found)
+        yield
 
     def note(self, path: Path, error: OSError) -> None:
         self.problem = self.problem or f"{path} cannot be removed ({error.strerror})"
@@ -117,14 +122,27 @@ def _give_to_owner_of(logs: Path) -> None:
             os.fchown(folder, owner.st_uid, owner.st_gid)
 
 
+def _shorten(folder: int, name: str, size: int) -> Iterator[None]:
+    try:
+        file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except PermissionError:
+        return  # then it goes in one piece
+    try:
+        while size > _PIECE:
+            size -= _PIECE
+            os.ftruncate(file, size)
+            yield
+    finally:
+        os.close(file)
+
+
 def size_of(logs: Path, job_id: str) -> int:
     """Bytes of all logs of a job, as far as they are on the disk."""
-    return sum(_taken(path) for path in _inside(logs / job_id))
+    return sum(_taken(path.lstat()) for path in _inside(logs / job_id))
 
 
-def _taken(path: Path) -> int:
+def _taken(found: os.stat_result) -> int:
     """A long log has a hole where its middle was."""
-    found = path.lstat()
     return min(found.st_size, 512 * found.st_blocks)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.pruning import Pruning
 from tests.cli.commandline import Answer, Installation, PlayedService
+from tests.support.deep import dig
 
 Command = Callable[..., Answer]
 DAY = 86_400_000
@@ -44,6 +45,14 @@ def test_what_is_older_than_it_is_kept_is_removed_and_told(
     assert asyncworker("status", old).code == 3
     assert not service.locations.log_of(old, 1).exists()
     assert service.locations.log_of(kept, 1).exists()
+
+
+def test_folders_deeper_than_python_calls_are_removed(asyncworker: Command, service: PlayedService) -> None:
+    job = an_ended(asyncworker, service, 8)
+    dig(service.locations.log_of(job, 1).parent, 1500)
+    answer = asyncworker("prune")
+    assert (answer.code, answer.err) == (0, "")
+    assert list((service.locations.logs / ".removed").iterdir()) == []
 
 
 def test_a_dry_run_removes_nothing(asyncworker: Command, service: PlayedService) -> None:

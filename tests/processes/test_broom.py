@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.deep import dig
 from tests.support.eventually import eventually
 from workers.broom import Broom, remove
 
@@ -28,13 +29,7 @@ def _wide(top: Path) -> None:
 
 
 def _deep(top: Path) -> None:
-    fd = os.open(top, os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("d", dir_fd=fd)
-        inner = os.open("d", os.O_RDONLY, dir_fd=fd)
-        os.close(fd)
-        fd = inner
-    os.close(fd)
+    dig(top, 3000)
 
 
 def _links(top: Path) -> None:
@@ -53,6 +48,10 @@ def _names_of_ours(top: Path) -> None:
         (top / f".removed-{number}" / "file").touch()
 
 
+def _left_half_done(top: Path) -> None:
+    (top / ".removed-0" / "inner" / "most").mkdir(parents=True)
+
+
 def _forbidden(top: Path) -> None:
     (top / "a" / "b" / "c").mkdir(parents=True)
     (top / "a" / "b" / "file").touch()
@@ -60,7 +59,7 @@ def _forbidden(top: Path) -> None:
         (top / path).chmod(0)
 
 
-TREES = [_empty, _files, _wide, _deep, _links, _names_of_ours, _forbidden]
+TREES = [_empty, _files, _wide, _deep, _links, _names_of_ours, _left_half_done, _forbidden]
 
 
 @pytest.mark.parametrize("fill", TREES)

@@ -1,5 +1,6 @@
 """The duty in the supervisor's loop, with a scripted clock, over a real SQLite file and real logs."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from hypothesis import strategies as some
 from supervisor.jobtypes.records import JobType
 from supervisor.lifecycle import FailureKind, JobStatus
 from supervisor.outcome import Outcome
+from supervisor.removed_logs import SLICE, RemovedLogs
 from supervisor.steady import SteadyClock
 from supervisor.store import jobs, open_store
 from tests.support.builders import an_identity
+from tests.support.deep import dig
 from tests.support.scripted import Scripted, ScriptedClock, scripted
 
 DAY = 86_400
@@ -111,21 +114,21 @@ def test_a_log_that_cannot_be_put_aside_keeps_its_job_and_no_other(it: Scripted)
     obstacle = it.s.settings.locations.logs / ".removed" / "stuck" / "file"
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("cannot be removed, says the test")
-    remove = Path.unlink
+    remove = os.unlink
 
-    def unlink(path: Path) -> None:
-        if path == obstacle:
+    def unlink(name: str, *, dir_fd: int | None = None) -> None:
+        if name == obstacle.name:
             raise PermissionError(1, "Operation not permitted")
-        remove(path)
+        remove(name, dir_fd=dir_fd)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Path, "unlink", unlink)
+        patched.setattr(os, "unlink", unlink)
         it.clock.advance(8 * DAY)
         prune(it)
         prune(it)
         assert on_record(it) == {"stuck"}
         assert (in_the_way.exists(), other.exists()) == (True, False)
-        assert it.log.getvalue().count("logs_not_removed") == 1
+        assert it.log.getvalue().count(f"{obstacle} cannot be removed") == 1
     prune(it)
     assert on_record(it) == set()
     assert not in_the_way.exists()
@@ -188,6 +191,36 @@ def test_a_large_log_is_given_back_in_pieces(it: Scripted, monkeypatch: pytest.M
         prune(it)
         assert not log.exists()
         assert 0 < len(held.read()) <= 10
+
+
+def test_a_job_that_nested_folders_deeper_than_python_calls_is_removed_like_any_other(it: Scripted) -> None:
+    deep, other = ended(it, "deep"), ended(it, "other")
+    dig(deep.parent, 1500)
+    it.clock.advance(8 * DAY)
+    prune(it)
+    assert on_record(it) == set()
+    assert list((it.s.settings.locations.logs / ".removed").iterdir()) == []
+    assert not other.exists()
+    assert "logs_not_removed" not in it.log.getvalue()
+
+
+class SlowClock(ScriptedClock):
+    """A slice of time goes by between two looks."""
+
+    def monotonic(self) -> float:
+        self.advance(SLICE)
+        return super().monotonic()
+
+
+def test_deep_folders_are_removed_in_small_steps_too(tmp_path: Path) -> None:
+    logs = RemovedLogs(tmp_path, SlowClock())
+    (tmp_path / "job").mkdir()
+    dig(tmp_path / "job", 1500)
+    logs.make_folder()
+    assert logs.put_aside("job")
+    assert sum(1 for _ in logs.remove()) >= 2 * 1500
+    assert logs.problem is None
+    assert list((tmp_path / ".removed").iterdir()) == []
 
 
 def test_what_a_crash_left_aside_is_removed(it: Scripted) -> None:
