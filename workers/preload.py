@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from workers import containment, handlers, names
+from workers import containment, handlers, names, settings
 from workers.target import TargetError
 from workers.trees import children_of
 
@@ -82,8 +82,9 @@ def _trial(target: str, import_paths: Sequence[str], write: int, keeper: int) ->
         os.dup2(null, 1)
         os.dup2(null, 2)
         before = _open_files()
+        facts = settings.of_this_process()
         handlers.find(target, import_paths)
-        problem = _left_behind(before)
+        problem = _changed(facts) or _left_behind(before)
     except TargetError as error:
         problem = str(error)
     finally:
@@ -91,6 +92,15 @@ def _trial(target: str, import_paths: Sequence[str], write: int, keeper: int) ->
             if os.getpid() == me:  # or it has forked, and this is the copy
                 os.write(write, f"={problem}".encode("utf-8", "replace")[:_PROBLEM_BYTES])
         os._exit(0)
+
+
+def _changed(before: dict[str, object]) -> str:
+    """What every child would be born with. Looked at first: it may keep us from opening files."""
+    now = settings.of_this_process()
+    changed = [what for what, fact in before.items() if now[what] != fact]
+    if not changed:
+        return ""
+    return f"it changes {' and '.join(changed)} when it is imported, and every job would start so"
 
 
 def _left_behind(before: set[str]) -> str:

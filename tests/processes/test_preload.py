@@ -60,6 +60,29 @@ REFUSED = {
     "a syntax error": ("def", "importing job_"),
     "no handler": ("x = 1", "job_"),
     "closes everything": ("import os\nos.closerange(0, 100)", ""),
+    "open files": (
+        "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))",
+        "it changes RLIMIT_NOFILE when it is imported, and every job would start so",
+    ),
+    "memory": (
+        "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**40, resource.RLIM_INFINITY))",
+        "it changes RLIMIT_AS when",
+    ),
+    "priority": ("import os\nos.nice(3)", "it changes its priority (nice) when"),
+    "policy": (
+        "import os\nos.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))",
+        "it changes its scheduling policy when",
+    ),
+    "processors": (
+        "import os\nos.sched_setaffinity(0, [max(os.sched_getaffinity(0))])",
+        "it changes the processors that it may use when",
+    ),
+    "umask": ("import os\nos.umask(0)", "it changes its umask when"),
+    "recursion": ("import sys\nsys.setrecursionlimit(100_000)", "it changes Python's recursion limit when"),
+    "two": (
+        "import os, sys\nos.umask(0)\nsys.setrecursionlimit(100_000)",
+        "it changes its umask and Python's recursion limit when",
+    ),
     "a copy of itself": ("import os, time\nif os.fork(): time.sleep(0.1)", "it starts a process"),
 }
 
@@ -83,8 +106,25 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_module_that_would_hurt_is_refused_with_a_reason(tried: dict[str, str], name: str) -> None:
+    if name == "processors" and len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("there is one only")
     assert tried[name].startswith(REFUSED[name][1])
     assert tried[name]
+
+
+def test_what_a_module_changes_at_import_is_in_force_for_its_own_jobs_alone(own_keeper: TestKeeper) -> None:
+    source = """
+    import os, resource
+    os.umask(0o027)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+    def handler(payload): return [os.umask(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]
+    """
+    module, other = own_keeper.module(source), own_keeper.module(SEES)
+    frame = _preload(own_keeper, module, other)
+    assert list(frame["refused"]) == [f"{module}:handler"]
+    assert own_keeper.run(handler=f"{module}:handler").ended().value == [0o027, 16]
+    by, _ = own_keeper.run(handler=f"{other}:handler").ended().value
+    assert by == own_keeper.pid
 
 
 def test_a_module_that_hangs_is_refused_after_the_limit(own_keeper: TestKeeper, tmp_path: Path) -> None:
