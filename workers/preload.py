@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 from workers import containment, handlers, names, settings
+from workers.pipes import HeldBeside
 from workers.target import TargetError
 from workers.trees import children_of
 
@@ -60,13 +61,14 @@ def _try(target: str, import_paths: Sequence[str], limit: float) -> str | None:
     keeper = os.getpid()
     read, write = os.pipe()
     try:
+        verdict = HeldBeside(write)
         try:
             pid = os.fork()
         except OSError as error:
             return f"it could not be tried: {error.strerror}"
         else:
             if pid == 0:
-                _trial(target, import_paths, write, keeper)
+                _trial(target, import_paths, verdict, keeper)
         finally:
             os.close(write)
         return _verdict(pid, read, limit)
@@ -74,10 +76,10 @@ def _try(target: str, import_paths: Sequence[str], limit: float) -> str | None:
         os.close(read)
 
 
-def _trial(target: str, import_paths: Sequence[str], write: int, keeper: int) -> None:
+def _trial(target: str, import_paths: Sequence[str], verdict: HeldBeside, keeper: int) -> None:
     problem, me = "it ends the process that imports it", os.getpid()
     try:
-        containment.detach(keeper, keep=(write,))
+        containment.detach(keeper, keep=(verdict.fd,))
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
@@ -90,7 +92,7 @@ def _trial(target: str, import_paths: Sequence[str], write: int, keeper: int) ->
     finally:
         with contextlib.suppress(OSError):  # the module closed our descriptors: silence says enough
             if os.getpid() == me:  # or it has forked, and this is the copy
-                os.write(write, f"={problem}".encode("utf-8", "replace")[:_PROBLEM_BYTES])
+                verdict.write(f"={problem}".encode("utf-8", "replace")[:_PROBLEM_BYTES])
         os._exit(0)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from workers.confinement import CannotConfine
 from workers.frames import Frame, encode
+from workers.pipes import HeldBeside
 from workers.target import TargetError
 from workers.wishes import heard_wish, wish_of
 
@@ -39,6 +40,7 @@ class Reporter:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._pipe = HeldBeside(fd)
         self.pid = os.getpid()
         """Of the process that speaks; what a forked copy has to say is not asked for."""
         # Reentrant: a JobCancelled between its acquisition and the `with` would lock us out for ever.
@@ -101,9 +103,7 @@ class Reporter:
         return True
 
     def _write(self, frame: Frame) -> None:
-        rest = memoryview(encode(frame))
-        while rest:
-            rest = rest[os.write(self.fd, rest) :]
+        self._pipe.write(encode(frame))
 
 
 def _news(fraction: float, message: str | None) -> Frame:

@@ -476,6 +476,33 @@ def test_half_a_frame_then_silence_delays_nobody(keeper: TestKeeper) -> None:
     assert outcome.status is JobStatus.CANCELLED
 
 
+FILES = """os.closerange(3, 200)
+files = [os.open(f"{payload}/{number}", os.O_RDWR | os.O_CREAT) for number in range(60)]
+for fd in files: os.write(fd, b"mine")
+job.progress(0.25, "some")
+job.progress(0.5, "more")
+"""
+
+
+@pytest.mark.parametrize("last", ["return 'x' * 100_000", "raise ValueError('bad')", "sys.exit(3)"])
+def test_files_in_place_of_its_closed_pipe_stay_as_it_wrote_them(
+    keeper: TestKeeper, tmp_path: Path, last: str
+) -> None:
+    ended = keeper.run(Way(FILES + last, None).source(), payload=json.dumps(str(tmp_path))).ended()
+    check(ended, Way("", EXITED, 1))
+    assert ended.progress == []
+    assert {file.read_bytes() for file in tmp_path.iterdir()} == {b"mine"}
+
+
+def test_so_do_those_of_one_that_is_cancelled(keeper: TestKeeper, tmp_path: Path) -> None:
+    code = FILES + "print('there', flush=True)\ntime.sleep(600)"
+    job = keeper.run(Way(code, None).source(), payload=json.dumps(str(tmp_path)))
+    job.says("there")
+    job.terminate()
+    assert job.ended().outcome.status is JobStatus.CANCELLED
+    assert {file.read_bytes() for file in tmp_path.iterdir()} == {b"mine"}
+
+
 def test_closing_everything_and_hanging_ends_with_the_termination(keeper: TestKeeper) -> None:
     code = """while True:
   try: print('there', flush=True); os.closerange(0, 100); time.sleep(600)

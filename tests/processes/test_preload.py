@@ -141,6 +141,22 @@ def test_a_module_that_hangs_is_refused_after_the_limit(own_keeper: TestKeeper, 
     assert not own_keeper.children()
 
 
+def test_the_files_of_a_module_that_closed_everything_stay_as_it_wrote_them(
+    own_keeper: TestKeeper, tmp_path: Path
+) -> None:
+    source = f"""
+    import os
+    for fd in map(int, os.listdir("/proc/self/fd")[:-1]):
+        os.dup2(fd, fd + 300)  # or it would be killed as soon as nobody holds the pipe
+    os.closerange(0, 200)
+    for number in range(60): os.write(os.open(f"{tmp_path}/{{number}}.own", os.O_RDWR | os.O_CREAT), b"mine")
+    raise ValueError("no")
+    """
+    frame = _preload(own_keeper, own_keeper.module(source))
+    assert list(frame["refused"].values()) == ["importing it ends the process"]
+    assert {file.read_bytes() for file in tmp_path.glob("*.own")} == {b"mine"}
+
+
 def test_what_a_refused_module_started_is_gone(own_keeper: TestKeeper) -> None:
     mark = f"mark-{os.getpid()}-{own_keeper.owner}"
     leaves = f"""
