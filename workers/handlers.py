@@ -15,7 +15,7 @@ from workers.target import resolve
 
 
 class Wants(Enum):
-    """`def f(payload)`, `def f(payload, job)`, `def f(payload, *, job)`."""
+    """`def f(payload)`, `def f(payload, job)`, `def f(payload, *, job)` `def f(payload, x=1, job=None)`."""
 
     PAYLOAD = 1
     PAYLOAD_AND_JOB = 2
@@ -63,10 +63,12 @@ def wants(function: Callable[..., Any]) -> Wants:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # a builtin without a signature takes what it is given first
         return Wants.PAYLOAD
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.name == "job" and p.kind is p.KEYWORD_ONLY for p in parameters):
         return Wants.JOB_BY_NAME
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in positional if p.default is p.empty]
-    if len(needed) >= 2 or any(p.name == "job" for p in positional[1:]):
+    if len(needed) >= 2 or [p.name for p in positional[1:2]] == ["job"]:
         return Wants.PAYLOAD_AND_JOB
+    if any(p.name == "job" and p.kind is p.POSITIONAL_OR_KEYWORD for p in positional[1:]):
+        return Wants.JOB_BY_NAME
     return Wants.PAYLOAD
