@@ -90,6 +90,8 @@ def inherited(spot: Spot) -> tuple[str, ...] | str:
 
 def _variable(spot: Spot) -> str:
     name = text(spot)
+    if name == "all":
+        spot.refuse("all is not the name of a variable here; write inherit: all")
     _check_variable(spot, name)
     return name
 

@@ -135,6 +135,10 @@ def mistake(keys: str) -> str:
             'env.inherit: must be all, or a list of variable names such as [LANG, TZ], but this is "PATH"',
         ),
         (
+            "env: {inherit: [LANG, all]}",
+            "env.inherit[1]: all is not the name of a variable here; write inherit: all",
+        ),
+        (
             "env: {inherit: [A-B]}",
             "env.inherit[0]: A-B is no name for a variable: use letters, digits and _, no digit first",
         ),
