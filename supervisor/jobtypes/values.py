@@ -37,8 +37,19 @@ def command(spot: Spot) -> tuple[str, ...]:
     if isinstance(spot.node, Scalar) and spot.node.is_text and spot.node.text.strip():
         written = json.dumps(_split(spot.node.text), ensure_ascii=False)
         spot.refuse(f"must be a list, because no shell splits it; write {shown(written, 200)}")
-    words = read_list(spot, text)
-    return words or spot.refuse("must name a program: [program, arg, ...]")
+    words = read_list(spot, _text_or_empty)
+    if not words:
+        spot.refuse("must name a program: [program, arg, ...]")
+    if not words[0]:
+        spot.items()[0].refuse("must name a program, but this is empty")
+    return words
+
+
+def _text_or_empty(spot: Spot) -> str:
+    """Empty only where that is written, as ""."""
+    if isinstance(spot.node, Scalar) and spot.node.value == "" and not spot.node.trap:
+        return ""
+    return text(spot)
 
 
 def _split(line: str) -> list[str]:
@@ -118,9 +129,7 @@ def _variable_value(spot: Spot, name: str) -> str:
     _check_variable(spot, name)
     if name.startswith(_OURS):
         spot.refuse(f"names beginning with {_OURS} are set by AsyncWorker; choose another")
-    if isinstance(spot.node, Scalar) and spot.node.value == "" and not spot.node.trap:
-        return ""
-    return text(spot)
+    return _text_or_empty(spot)
 
 
 def options(spot: Spot) -> dict[str, Any]:

@@ -287,6 +287,11 @@ def test_unreadable_defaults_leave_nothing_missing_in_the_types(broken: str) -> 
 # Between keys
 
 
+def test_arguments_of_a_command_may_be_empty() -> None:
+    job_types = parsed("""job_types: {J: {command: [grep, "", 'file', ''], max_concurrency: 1}}""")
+    assert job_types.types["J"].command == ("grep", "", "file", "")
+
+
 def test_a_type_needs_a_handler_or_a_command_and_a_number_of_children() -> None:
     assert mistakes("job_types:\n  A:\n  B: {}\n") == [
         "2: job_types.A: needs exactly one of handler and command",
