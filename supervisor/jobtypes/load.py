@@ -1,5 +1,6 @@
 """Read jobtypes.yaml from disk: the effectful edge of supervisor.jobtypes."""
 
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,7 +39,7 @@ def _decode(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = len(re.findall(rb"\r\n?|\n", content[: error.start])) + 1
         problem = Problem(str(path), line, "", "is not UTF-8 text; save the file in UTF-8")
         raise InvalidJobTypes(problems=(problem,)) from error
 

@@ -4,6 +4,7 @@ Never its constructors: no tag can run anything, nesting is bounded, and an alia
 object again, counted by what it would weigh written out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -51,8 +52,9 @@ class _Open:
 class TreeBuilder:
     """Hears the parser's events in order; `root` is the document once they have ended."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, line_of: Callable[[int], int]) -> None:
         self.problems = problems
+        self._line_of = line_of
         self.root: Node | None = None
         self.line = 1
         self._open: list[_Open] = []
@@ -62,7 +64,7 @@ class TreeBuilder:
 
     def hear(self, event: yaml.Event) -> None:
         if event.start_mark is not None:
-            self.line = event.start_mark.line + 1
+            self.line = self._line_of(event.start_mark.line)
         match event:
             case yaml.DocumentStartEvent():
                 self._begin_document()

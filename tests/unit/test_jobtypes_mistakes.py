@@ -250,6 +250,16 @@ def test_broken_yaml_is_one_mistake_that_says_what_to_do(text: str, wrong: str) 
     assert found.startswith(wrong)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=ascii)
+@pytest.mark.parametrize(
+    "wrong, line", [("job_type: 1", 3), ("a: \x00", 3), ("a: *b", 3), ("a: [", 4), ('a: "\\UFFFFFFFF"', 3)]
+)
+def test_a_mistake_is_on_the_line_that_an_editor_shows(end: str, wrong: str, line: int) -> None:
+    text = f"{GOOD}# one\x85# two\u2028# three\u2029# four\n{wrong}\n"
+    (found,) = mistakes(text.replace("\n", end))
+    assert found.startswith(f"{line}: ")
+
+
 def test_no_tag_is_obeyed(tmp_path: Path) -> None:
     trap = tmp_path / "ran"
     text = f"{GOOD}defaults: {{options: !!python/object/apply:os.system ['touch {trap}']}}\n"
@@ -313,6 +323,12 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
         InvalidJobTypes, match=r"^There is no file .*; create it, or name another with --config\.$"
     ):
         load(tmp_path / "jobtypes.yaml")
+
+
+def test_what_is_not_utf_8_is_on_the_line_that_an_editor_shows(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"a: 1\r\nb: 1\rc: \xe2\x80\xa8\xff\n")
+    with pytest.raises(InvalidJobTypes, match=r"f:3: is not UTF-8 text"):
+        load(tmp_path / "f")
 
 
 def test_a_folder_says_what_to_do(tmp_path: Path) -> None:
