@@ -8,6 +8,7 @@ from supervisor.api.problems import Problem, unavailable
 from supervisor.api.telling import Teller
 from supervisor.errors import InvalidConfiguration
 from supervisor.jobtypes.load import load
+from supervisor.jobtypes.problems import UnreadJobTypes
 from supervisor.jobtypes.records import JobTypes
 from supervisor.journal import Event
 
@@ -30,8 +31,7 @@ class Configured:
         with self._lock:
             stamp = self._stamp()
             if stamp != self._seen or self._known is None:
-                self._seen = stamp
-                self._read()
+                self._read(stamp)
             if self._known is None:
                 raise InvalidConfiguration(self._broken)
             return self._known
@@ -60,11 +60,15 @@ class Configured:
         except InvalidConfiguration:
             return {}
 
-    def _read(self) -> None:
+    def _read(self, stamp: _Stamp) -> None:
+        """`stamp`: of before, so that what is changed meanwhile is read again."""
         try:
             self._known = load(self._path)
             self._broken = None
+            self._seen = stamp
         except InvalidConfiguration as error:
+            if not isinstance(error, UnreadJobTypes):
+                self._seen = stamp
             known, self._broken = self._broken, str(error)
             if known != self._broken:
                 self._teller.say(Event.HTTP_JOB_TYPES_UNREADABLE, why=error)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from supervisor.jobtypes.parse import parse_job_types
-from supervisor.jobtypes.problems import InvalidJobTypes, Problem
+from supervisor.jobtypes.problems import InvalidJobTypes, Problem, UnreadJobTypes
 from supervisor.jobtypes.records import JobTypes
 
 LARGEST_FILE = 2**20
@@ -31,8 +31,10 @@ def _read(path: Path) -> bytes:
         _refuse(f"{path} is a folder; name the file in it with --config {path / 'jobtypes.yaml'}.")
     except PermissionError:
         _refuse(f"{path} may not be read by this user; change its mode, or name another file with --config.")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+    except ValueError as error:  # a NUL in the path
         _refuse(f"{path} cannot be read ({error}); name another file with --config.")
+    except OSError as error:
+        raise UnreadJobTypes(f"{path} cannot be read ({error}); name another file with --config.") from error
 
 
 def _decode(content: bytes, path: Path) -> str:

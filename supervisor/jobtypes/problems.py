@@ -29,6 +29,10 @@ class InvalidJobTypes(InvalidConfiguration):
         self.problems = problems
 
 
+class UnreadJobTypes(InvalidJobTypes):
+    """The file is there and could not be read now; what it holds is not known."""
+
+
 @dataclass(slots=True)
 class Problems:
     """What was found in one file so far. The same mistake found twice is one mistake."""
