@@ -320,7 +320,8 @@ class Client:
             if isinstance(reason, WayLost):
                 self._chosen.close()
                 self._chosen = straight
-        return (again or question)(straight)
+            repeat = again if again and reason.perhaps_done else question
+        return repeat(straight)
 
     def _straight(self, *, create: bool) -> Way:
         if self._store is None:

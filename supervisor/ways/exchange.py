@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ PATIENCE = 30.0
 
 _KEPT = 1.0
 """Seconds for which a connection is used again: the server closes one that idles, at a moment of its own."""
+
+_LOOKING = ("GET", "HEAD")
 
 _LONGEST_HEAD = 64 * 1024
 _AT_ONCE = 64 * 1024
@@ -33,6 +35,8 @@ class Answer:
     headers: Mapping[str, str]
     """Spelt as the server does."""
     body: bytes
+    changes: bool = True
+    """Whether the question was one that changes something."""
 
     @property
     def json(self) -> Any:
@@ -74,12 +78,13 @@ class Exchange:
         except BaseException as error:
             self.close()  # after a Ctrl-C too: the next question would be given the answer to this one
             if isinstance(error, OSError | ValueError):
-                raise WayLost(f"{method} {target}: {error!r}") from error
+                reason = f"{method} {target}: {error!r}"
+                raise WayLost(reason, perhaps_done=method not in _LOOKING) from error
             raise
         self._last = time.monotonic()
         if answer.header("Connection").lower() == "close":
             self.close()
-        return answer
+        return replace(answer, changes=method not in _LOOKING)
 
     def close(self) -> None:
         """Let go of the connection; the next question opens another."""

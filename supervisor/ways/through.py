@@ -156,10 +156,11 @@ def _body(submission: Submission) -> bytes:
 
 def _read(answer: Answer, read: Callable[[Any], T], *good: int) -> T:
     if answer.status == _FAILED:
-        raise WayLost("the server failed")
+        raise WayLost("the server failed", perhaps_done=answer.changes)
     if answer.status not in (good or (_OK,)):
         raise NotThisWay(f"the server answered {answer.status}")
     try:
         return read(answer.json)
     except (LookupError, TypeError, ValueError) as error:
-        raise NotThisWay(f"the server's answer is not understood: {error!r}") from error
+        reason = f"the server's answer is not understood: {error!r}"
+        raise NotThisWay(reason, perhaps_done=answer.changes) from error

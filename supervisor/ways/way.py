@@ -37,12 +37,27 @@ class Choice:
     page_size: int
 
 
-class NotThisWay(Exception):
-    """This cannot be asked this way, and nothing was done. Others can."""
+class _NoAnswer(Exception):
+    """No answer that can be passed on."""
+
+    def __init__(self, reason: str, *, perhaps_done: bool) -> None:
+        """`perhaps_done`: what was asked for may have happened all the same."""
+        super().__init__(reason)
+        self.perhaps_done = perhaps_done
 
 
-class WayLost(Exception):
-    """Nobody answers there any more. What was asked may have been done all the same."""
+class NotThisWay(_NoAnswer):
+    """This cannot be asked this way. Others can."""
+
+    def __init__(self, reason: str, *, perhaps_done: bool = False) -> None:
+        super().__init__(reason, perhaps_done=perhaps_done)
+
+
+class WayLost(_NoAnswer):
+    """Nobody answers there any more."""
+
+    def __init__(self, reason: str, *, perhaps_done: bool = True) -> None:
+        super().__init__(reason, perhaps_done=perhaps_done)
 
 
 class Way(Protocol):

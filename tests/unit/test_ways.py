@@ -51,7 +51,10 @@ class Scripted(Exchange):
         self.asked.append((method, target, body, headers))
         status, document = self.answers.pop(0)
         return Answer(
-            status, self.headers, document if isinstance(document, bytes) else json.dumps(document).encode()
+            status,
+            self.headers,
+            document if isinstance(document, bytes) else json.dumps(document).encode(),
+            changes=method != "GET",
         )
 
 
