@@ -6,6 +6,7 @@ imports them. What is named here is imported from there when it is first asked f
 
 import importlib
 import importlib.util
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,10 +59,25 @@ def check_names() -> None:
 
 def main() -> None:
     """Run the `asyncworker` command."""
+    _open_closed()
     check_names()
     from cli import main as command_line  # noqa: PLC0415  (not before the names are checked)
 
     command_line.main()
+
+
+def _open_closed() -> None:
+    """/dev/null in place of standard streams that are closed: nothing else may get their numbers."""
+    for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, flags)  # the lowest number that is free: this one
+            os.set_inheritable(null, True)
+    # None where it was closed when Python began.
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def _complaint(package: str) -> str | None:

@@ -9,6 +9,7 @@ import click
 
 from cli.failures import report
 from cli.options import places
+from cli.streams import watch_streams
 
 NAME = "asyncworker"
 
@@ -88,8 +89,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the command that was typed, and leave with its exit code."""
-    # A name that is no UTF-8 must not turn an answer into a UnicodeEncodeError.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    watch_streams()
     sys.exit(run())

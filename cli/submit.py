@@ -11,6 +11,7 @@ from cli.harmless import json_safe
 from cli.options import json_option, option, verb
 from cli.output import say, show, talk
 from cli.payload_argument import read_payload
+from cli.streams import OutputLost
 from supervisor.errors import NoSupervisor
 from supervisor.lifecycle import JobStatus
 from supervisor.settings import Locations
@@ -56,17 +57,24 @@ def submit(
     with connect(at) as client:
         job = client.submit(job_type, value, priority=priority)
         try:
-            if quiet or not as_json:
-                say(job.id if quiet else f"Submitted {job.type} {job.id}")
-            if wait or follow:
-                return _wait(client, job, follow=follow, bare=quiet or as_json)
-            return _leave(client, quiet=quiet)
-        except KeyboardInterrupt:
-            talk(f"Stopped waiting; job {job.id} goes on. Cancel it with: asyncworker cancel {job.id}")
-            return INTERRUPTED
-        finally:
-            if as_json and not quiet:
-                _show(client.get(job.id) if wait else job)
+            return _tell(client, job, wait=wait, follow=follow, quiet=quiet, as_json=as_json)
+        except OutputLost as error:
+            raise OutputLost(error.cause, f"job {job.id} was submitted, but ") from error
+
+
+def _tell(client: "Client", job: "Job", *, wait: bool, follow: bool, quiet: bool, as_json: bool) -> int:
+    try:
+        if quiet or not as_json:
+            say(job.id if quiet else f"Submitted {job.type} {job.id}")
+        if wait or follow:
+            return _wait(client, job, follow=follow, bare=quiet or as_json)
+        return _leave(client, quiet=quiet)
+    except KeyboardInterrupt:
+        talk(f"Stopped waiting; job {job.id} goes on. Cancel it with: asyncworker cancel {job.id}")
+        return INTERRUPTED
+    finally:
+        if as_json and not quiet:
+            _show(client.get(job.id) if wait else job)
 
 
 def _leave(client: "Client", *, quiet: bool) -> int:
