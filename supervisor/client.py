@@ -239,7 +239,8 @@ class Client:
             on_change: Called with a job when it is first seen, and whenever its record has changed.
 
         Raises:
-            NoSupervisor: They cannot end, because no service runs on this database.
+            NoSupervisor: They cannot end, because no service runs on this database, nor did one come back
+                within 10 seconds.
             WaitTimedOut: A TimeoutError, after `timeout` seconds.
             UnknownJob, AmbiguousJob: As `get` does.
         """

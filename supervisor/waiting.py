@@ -4,6 +4,7 @@ A look gives the jobs and whether anybody is there to run them. Clock and pause 
 arguments, so that this is tested without waiting.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,6 +17,9 @@ Look = Callable[[Sequence[str]], tuple[list[Job], bool]]
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 0.25
 """Seconds between two looks: growing, because a job that took long will take longer."""
+
+PATIENCE = 10.0
+"""Seconds for which a supervisor that has been seen may be gone: it is restarted, and the jobs go on."""
 
 WINDOW = 100
 """Jobs looked at in one go: all must end, so it does not matter which are looked at first."""
@@ -35,14 +39,14 @@ def changes(
 ) -> Iterator[list[Job]]:
     """After every look, the jobs whose records have changed since the one before; ends when all have ended.
 
-    Raises NoSupervisor when a job cannot end because nobody is there to run or recover it, and
-    WaitTimedOut after `timeout` seconds.
+    Raises NoSupervisor when a job cannot end because nobody is there to run or recover it: at once
+    where there was nobody from the start. Raises WaitTimedOut after `timeout` seconds.
     """
     deadline = None if timeout is None else monotonic() + timeout
     known: dict[str, Job] = {}
     left = list(ids)
     length = SHORTEST_PAUSE
-    abandoned = False
+    patience, missing = 0.0, math.inf  # missing: since when nobody is there
     while left:
         jobs, served = look(left[:WINDOW])
         changed = [job for job in jobs if known.get(job.id) != job]
@@ -52,10 +56,10 @@ def changes(
         left = [job_id for job_id in left if job_id not in ended]
         # Whoever ended a job may be gone before its pid is asked for: only a second look, which sees all that
         # it wrote, is proof.
-        if left and not served and abandoned:
+        if left and not served and monotonic() - missing >= patience:
             raise NoSupervisor(_nobody(known.get(left[0]), len(left)))
-        abandoned = not served
-        if not left or abandoned or len(ended) == WINDOW:
+        patience, missing = (PATIENCE, math.inf) if served else (patience, min(missing, monotonic()))
+        if not left or len(ended) == WINDOW or not (served or patience):
             continue
         remaining = LONGEST_PAUSE if deadline is None else deadline - monotonic()
         if remaining <= 0:

@@ -214,7 +214,7 @@ def test_wait_sees_a_service_die(installation: Installation, service: PlayedServ
     service.start(job)
     with installation.started("wait", job) as waiting:
         service.leave()
-        eventually(lambda: waiting.poll() is not None)
+        eventually(lambda: waiting.poll() is not None, within=40.0)
     assert waiting.returncode == 4
 
 

@@ -142,7 +142,7 @@ def test_a_service_that_goes_away_ends_the_waiting(
     with installation.started("submit", "EmailJob", "--wait") as waiting:
         eventually(service.jobs)
         service.leave()
-        _, err = waiting.communicate(timeout=20)
+        _, err = waiting.communicate(timeout=40)
     assert (waiting.returncode, "stays submitted" in err) == (4, True)
 
 
@@ -153,7 +153,7 @@ def test_a_service_that_dies_with_the_job_is_told_apart(
         (job,) = eventually(service.jobs)
         service.start(job.id)
         service.leave()
-        _, err = waiting.communicate(timeout=20)
+        _, err = waiting.communicate(timeout=40)
     assert (waiting.returncode, "its service is gone" in err) == (4, True)
 
 

@@ -18,7 +18,7 @@ from supervisor.store.records import CancelAnswer, Job
 from tests.support.eventually import eventually
 from tests.support.history import check
 from tests.support.reuse import later, taking
-from tests.support.service import HERE, LIMITS, Service, Serving
+from tests.support.service import COMMAND, HERE, LIMITS, Service, Serving
 from tests.system.conftest import MakeService
 from workers.identity import Identity
 
@@ -174,6 +174,21 @@ def test_pending_jobs_survive_restarts_and_run_by_priority_then_age(service: Ser
     assert [note["job"] for note in history.notes if note["event"] == "start"] == [
         job for job in expected if history.executions(job)
     ]
+
+
+def test_whoever_waits_for_a_pending_job_is_not_told_of_a_restart(service: Service) -> None:
+    serving = service.serve(ASYNCWORKER_DRAIN_TIMEOUT="0").ready()
+    running = service.client.submit("Single", 60)
+    service.began(running.id)
+    first, pending = service.client.submit("Echo", 1), service.client.submit("Single", 0)
+    words = [str(COMMAND), "wait", first.id, pending.id]
+    with subprocess.Popen(words, env=service.environment(), stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout
+        assert first.id in waiting.stdout.readline()  # so it has seen the service
+        assert serving.stop() == 0
+        service.serve().ready()
+        assert waiting.wait(30) == 0
+    check(service, [running.id, first.id, pending.id], LIMITS)
 
 
 # Stopping, as systemd and terminals do it

@@ -6,7 +6,7 @@ import pytest
 from supervisor.errors import NoSupervisor
 from supervisor.lifecycle import JobStatus
 from supervisor.store.records import Job
-from supervisor.waiting import LONGEST_PAUSE, SHORTEST_PAUSE, WINDOW, WaitTimedOut, changes
+from supervisor.waiting import LONGEST_PAUSE, PATIENCE, SHORTEST_PAUSE, WINDOW, WaitTimedOut, changes
 from tests.support.builders import NOW, a_job
 
 PENDING = a_job(id="a")
@@ -64,6 +64,27 @@ def test_without_a_supervisor_it_gives_up_at_once(job: Job) -> None:
 
 def test_an_outcome_written_just_before_the_supervisor_left_is_not_missed() -> None:
     assert Played((RUNNING, True), (RUNNING, False), (DONE, False)).changes()[-1] == [DONE]
+
+
+@pytest.mark.parametrize("job", [PENDING, RUNNING])
+def test_a_supervisor_that_was_there_is_waited_for_while_it_is_restarted(job: Job) -> None:
+    gone = [(job, False)] * int(PATIENCE / LONGEST_PAUSE - 2)
+    played = Played((PENDING, True), *gone, (job, True), *gone, (job, True), (DONE, True))
+    assert played.changes()[-1] == [DONE]
+
+
+@pytest.mark.parametrize("job", [PENDING, RUNNING])
+def test_a_supervisor_that_does_not_come_back_is_not_waited_for_for_ever(job: Job) -> None:
+    played = Played((job, True), (job, False))
+    with pytest.raises(NoSupervisor, match="no service is running"):
+        played.changes()
+    assert PATIENCE <= played.now - 100.0 <= PATIENCE + 2 * LONGEST_PAUSE
+    assert min(played.pauses) >= SHORTEST_PAUSE
+
+
+def test_a_timeout_is_kept_also_while_the_supervisor_is_away() -> None:
+    with pytest.raises(WaitTimedOut):
+        Played((PENDING, True), (PENDING, False)).changes(timeout=PATIENCE / 2)
 
 
 def test_a_supervisor_that_appears_between_two_looks_is_waited_for() -> None:
