@@ -1,6 +1,5 @@
 """The attempts of a job for people: how each ended, what it took to end it, what it used, what it printed."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from cli.harmless import TerminalFilter, harmless, one_line
 from cli.wording import period, signal_name, span, terminated, usage, when, why
+from supervisor.errors import UnreadableLog
 from supervisor.lifecycle import JobStatus
+from supervisor.logfile import LogFile
 
 if TYPE_CHECKING:
     from supervisor.settings import Locations
@@ -65,7 +66,12 @@ def _facts(attempt: "Attempt", now: int) -> dict[str, str]:
 def _printed(attempt: "Attempt", at: "Locations") -> Iterator[str]:
     """The end of its log, without the traceback that stands above already."""
     traceback = (attempt.traceback or "").rstrip()
-    text, whole = _end_of(at.log_of(attempt.job_id, attempt.number), _BYTES + len(traceback.encode()))
+    log = at.log_of(attempt.job_id, attempt.number)
+    try:
+        text, whole = _end_of(at.state_dir, log, _BYTES + len(traceback.encode()))
+    except UnreadableLog as error:
+        yield f"  printed:    {one_line(str(error))}"
+        return
     lines = text.rstrip().removesuffix(traceback).rstrip().splitlines()
     if lines:
         more = "" if whole and len(lines) <= _LINES else f"all of it: asyncworker logs {attempt.job_id}"
@@ -73,12 +79,12 @@ def _printed(attempt: "Attempt", at: "Locations") -> Iterator[str]:
         yield from (f"  > {harmless(line)}" for line in lines[-_LINES:])
 
 
-def _end_of(log: Path, length: int) -> tuple[str, bool]:
+def _end_of(state_dir: Path, log: Path, length: int) -> tuple[str, bool]:
     """The last bytes of a log, fit for a terminal, and whether that is all; nothing where there is no log."""
     try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - length))
-            return TerminalFilter().feed(file.read(length), last=True), size <= length
+        with LogFile(state_dir, log) as file:
+            size = file.size
+            text = file.read(max(0, size - length), size)
+            return TerminalFilter().feed(text, last=True), size <= length
     except FileNotFoundError:  # it has printed nothing
         return "", True

@@ -181,3 +181,22 @@ def test_an_interrupt_takes_the_bars_away(
         waiting.wait(20)
         assert waiting.returncode == 130
     assert seen().endswith("\x1b[JStopped waiting; what has not ended goes on.\r\n")
+
+
+@pytest.mark.parametrize("thing", ["fifo", "link", "folder"])
+def test_a_status_is_shown_whatever_stands_in_the_place_of_the_log(
+    installation: Installation, service: PlayedService, job: str, thing: str
+) -> None:
+    log = service.locations.log_of(job, 1)
+    log.parent.mkdir(exist_ok=True)
+    secret = installation.folder / "secret"
+    secret.write_text("not printed by any job")
+    {"fifo": os.mkfifo, "link": lambda path: path.symlink_to(secret), "folder": os.mkdir}[thing](log)
+    try:
+        answer = installation.run("status", job)
+    finally:
+        log.rmdir() if thing == "folder" else log.unlink()
+    assert (answer.code, answer.err) == (0, "")
+    assert "Attempt 1: runs" in answer.out
+    assert f"printed:    the log {log} cannot be read: " in answer.out
+    assert "not printed" not in answer.out
