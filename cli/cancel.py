@@ -1,6 +1,6 @@
 """asyncworker cancel: end jobs, and say what it took."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +45,32 @@ def cancel(
     chosen = None if status is None else JobStatus(status)
     if bool(jobs) == bool(job_type or chosen):
         raise click.UsageError("Give either JOB... or a filter: --type, --status or both.")
+    requested: list[Cancellation] = []
     with connect(at) as client:
-        if jobs:
-            # All are looked up before the first is cancelled: a mistake must not leave half of it done.
-            ids = dict.fromkeys([client.get(job).id for job in jobs])
-            requested = [client.cancel(job_id) for job_id in ids]
-        else:
-            requested = client.cancel_matching(job_type, chosen)
-            if not requested:
-                talk("There are no such jobs to cancel.")
+        try:
+            for some in _given(client, jobs) if jobs else client.cancelling(job_type, chosen):
+                requested += some if as_json else map(_without_payload, some)
+        except KeyboardInterrupt:
+            talk(f"Interrupted; the request to cancel {_number(len(requested))} is on record and stands.")
+            return INTERRUPTED
+        if not requested:
+            talk("There are no such jobs to cancel.")
         return _finish(client, requested, no_wait=no_wait, as_json=as_json)
+
+
+def _given(client: "Client", jobs: tuple[str, ...]) -> "Iterator[list[Cancellation]]":
+    # All are looked up before the first is cancelled: a mistake must not leave half of it done.
+    ids = dict.fromkeys([client.get(job).id for job in jobs])
+    return ([client.cancel(job_id)] for job_id in ids)
+
+
+def _without_payload(each: "Cancellation") -> "Cancellation":
+    """For people it is not shown, and those of thousands of jobs are long."""
+    return replace(each, job=replace(each.job, payload="null"))
+
+
+def _number(jobs: int) -> str:
+    return "1 job" if jobs == 1 else f"{jobs} jobs"
 
 
 def _finish(client: "Client", requested: "list[Cancellation]", *, no_wait: bool, as_json: bool) -> int:

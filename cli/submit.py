@@ -55,7 +55,11 @@ def submit(
         for name in ("following", "live", "wording"):
             import_module(f"cli.{name}")
     with connect(at) as client:
-        job = client.submit(job_type, value, priority=priority)
+        try:
+            job = client.submit(job_type, value, priority=priority)
+        except KeyboardInterrupt:
+            talk("Interrupted; the job may have been submitted: see asyncworker list")
+            return INTERRUPTED
         try:
             return _tell(client, job, wait=wait, follow=follow, quiet=quiet, as_json=as_json)
         except OutputLost as error:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
@@ -178,6 +179,15 @@ class Client:
         """Cancel every job of this type and status (None: of any) that exists now and has not ended.
 
         A job that leaves the status before its turn comes is left alone.
+        """
+        return [*chain.from_iterable(self.cancelling(type, status))]
+
+    def cancelling(
+        self, type: str | None = None, status: JobStatus | None = None
+    ) -> Iterator[_Cancellations]:
+        """Do what `cancel_matching` does, some jobs at a time, so that not all are in memory at once.
+
+        What it has given is on record; the rest stays as it is where nobody asks for more.
         """
         return self._ask(lambda way: way.cancel_matching(type, status))
 

@@ -47,6 +47,7 @@ __all__ = [
     "in_turn",
     "insert",
     "insert_many",
+    "living",
     "next_turn",
     "owners_in_progress",
     "page",
@@ -191,6 +192,15 @@ def ids_matching(
     """Oldest first."""
     chosen = _matching(select(jobs.c.id), status, type).order_by(jobs.c.seq).limit(limit)
     return list(tx.scalars(chosen))
+
+
+def living(tx: Transaction, ids: Sequence[str], status: JobStatus | None = None) -> list[str]:
+    """Those of them that have not ended, and are of this status; in the same order."""
+    chosen = _matching(select(jobs.c.id), status, None).where(
+        jobs.c.id.in_(ids), jobs.c.completed_at.is_(None)
+    )
+    found = set(tx.scalars(chosen))
+    return [each for each in ids if each in found]
 
 
 def counts(tx: Transaction) -> dict[JobStatus, int]:

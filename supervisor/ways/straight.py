@@ -3,7 +3,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from supervisor.answers import Cancellation, Life, Overview, Page, Pruned, slots_of
@@ -20,8 +20,8 @@ from supervisor.store.submitting import Wanted
 from supervisor.ways.typesfile import TypesFile
 from supervisor.ways.way import Choice, Submission, not_ended
 
-BATCH = 500
-"""Cancelled in one transaction: the supervisor, too, wants to write."""
+BATCH = 50
+"""Cancelled in one transaction: the supervisor, too, wants to write, and a payload can have 1 MiB."""
 
 REST = 3
 """Times as long as each step of pruning took: others want to write, and one of them makes the checkpoints."""
@@ -100,23 +100,20 @@ class StoreWay:
         nudge(self._locations.state_dir)
         return retried
 
-    def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
-        living = [each for each in (JobStatus.PENDING, JobStatus.IN_PROGRESS) if status in (None, each)]
+    def cancel_matching(self, type: str | None, status: JobStatus | None) -> Iterator[list[Cancellation]]:
+        chosen = [each for each in (JobStatus.PENDING, JobStatus.IN_PROGRESS) if status in (None, each)]
         with self._store().read() as tx:
             ids = [
                 job_id
-                for each in living
+                for each in chosen
                 for job_id in jobs.ids_matching(tx, status=each, type=type, limit=2**31)
             ]
-        cancelled: list[Cancellation] = []
         for start in range(0, len(ids), BATCH):
             with self._store().write() as tx:
-                found = [jobs.get(tx, job_id) for job_id in ids[start : start + BATCH]]
-                chosen = [job.id for job in found if job and not job.ended and status in (None, job.status)]
-                batch = [self._cancel(tx, job_id) for job_id in chosen]
-            cancelled += batch
+                living = jobs.living(tx, ids[start : start + BATCH], status)
+                batch = [self._cancel(tx, job_id) for job_id in living]
             nudge(self._locations.state_dir)
-        return cancelled
+            yield batch
 
     def prune(self, keep: Keep, told: Callable[[Pruned], None], *, dry_run: bool) -> Pruned:
         store, logs = self._store(), self._locations.logs

@@ -3,7 +3,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -93,7 +93,7 @@ class SocketWay:
             raise not_ended(self.get(job_id))
         return _read(answer, reading.job, _ACCEPTED)
 
-    def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]:
+    def cancel_matching(self, type: str | None, status: JobStatus | None) -> Iterator[list[Cancellation]]:
         raise NotThisWay("REST cancels one job, whatever has become of it since it was listed")
 
     def prune(self, keep: Keep, told: Callable[[Pruned], None], *, dry_run: bool) -> Pruned:

@@ -1,7 +1,7 @@
 # ruff: noqa: A002 - `type` is the word that callers use
 """What a way must be able to do, and how it says that it cannot."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -82,7 +82,8 @@ class Way(Protocol):
     def retry(self, job: str) -> Job:
         """Raises JobNotEnded."""
 
-    def cancel_matching(self, type: str | None, status: JobStatus | None) -> list[Cancellation]: ...
+    def cancel_matching(self, type: str | None, status: JobStatus | None) -> Iterator[list[Cancellation]]:
+        """A part at a time: each is on record before the next is begun."""
 
     def prune(self, keep: Keep, told: Callable[[Pruned], None], *, dry_run: bool) -> Pruned:
         """`told` what is done, again and again."""

@@ -1,9 +1,13 @@
 import signal
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Sequence
 
 import pytest
 
+from supervisor import ways
+from supervisor.client import Client, NewJob
 from supervisor.lifecycle import JobStatus
+from supervisor.store import Transaction, jobs
 from tests.cli.commandline import Answer, Installation, PlayedService, eventually
 
 Command = Callable[..., Answer]
@@ -117,6 +121,41 @@ def test_filters_cancel_all_that_match_and_nothing_else(straight_too: None, asyn
     assert answer.code == 0
     assert {job["id"] for job in answer.json} == emails
     assert asyncworker("status", report, "--json").json["status"] == "Pending"
+
+
+def test_payloads_of_many_cancelled_jobs_are_not_in_memory_at_once(
+    straight_too: None, asyncworker: Command, straight: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways.straight, "BATCH", 1)
+    size, number = 500_000, 20
+    straight.submit_many([NewJob("EmailJob", "x" * size)] * number)
+    tracemalloc.start()
+    try:
+        answer = asyncworker("cancel", "--type", "EmailJob")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (answer.code, answer.out.count("it had not begun\n")) == (0, number)
+    assert peak < size * number / 2
+
+
+def test_an_interrupt_in_the_middle_says_how_many_are_on_record(
+    straight_too: None, asyncworker: Command, straight: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways.straight, "BATCH", 2)
+    ids = [straight.submit("EmailJob").id for _ in range(5)]
+    living = jobs.living
+
+    def interrupted(tx: Transaction, some: Sequence[str], status: JobStatus | None) -> list[str]:
+        if ids[2] in some:
+            raise KeyboardInterrupt
+        return living(tx, some, status)
+
+    monkeypatch.setattr(jobs, "living", interrupted)
+    answer = asyncworker("cancel", "--type", "EmailJob", "--json")
+    assert (answer.code, answer.out) == (130, "")
+    assert answer.err == "Interrupted; the request to cancel 2 jobs is on record and stands.\n"
+    assert [straight.get(each).ended for each in ids] == [True, True, False, False, False]
 
 
 def test_a_filter_for_pending_leaves_running_jobs_alone(

@@ -77,6 +77,17 @@ def test_cancelling_in_bulk_takes_as_many_batches_as_it_needs(
     assert client.cancel_matching("EmailJob", None) == []
 
 
+def test_cancelling_in_bulk_goes_on_only_while_somebody_asks_for_more(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(straight, "BATCH", 2)
+    ids = [client.submit("EmailJob").id for _ in range(5)]
+    steps = iter(client.cancelling("EmailJob"))
+    assert [each.job.id for each in next(steps)] == ids[:2]
+    assert [client.get(each).ended for each in ids] == [True, True, False, False, False]
+    assert [[each.job.id for each in step] for step in steps] == [ids[2:4], ids[4:]]
+
+
 def test_a_job_that_leaves_the_status_before_its_turn_is_left_alone(
     client: Client, service: PlayedService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,11 @@ import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from supervisor.client import Client
 from supervisor.lifecycle import FailureKind, JobStatus
 from tests.cli.commandline import ONLY_THE_STORE, Answer, Installation, PlayedService, eventually
 
@@ -170,6 +172,22 @@ def test_an_interrupt_stops_the_waiting_and_not_the_job(
     assert f"job {job.id} goes on" in err
     assert f"asyncworker cancel {job.id}" in err
     assert service.job(job.id).status is JobStatus.PENDING
+
+
+def test_an_interrupt_of_the_submit_itself_says_that_there_may_be_a_job(
+    asyncworker: Command, service: PlayedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = Client.submit
+
+    def interrupted(client: Client, *given: Any, **more: Any) -> None:
+        submit(client, *given, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "submit", interrupted)
+    answer = asyncworker("submit", "EmailJob", "--json")
+    assert (answer.code, answer.out) == (130, "")
+    assert answer.err == "Interrupted; the job may have been submitted: see asyncworker list\n"
+    assert len(service.jobs()) == 1
 
 
 def test_following_shows_what_the_job_prints_attempt_after_attempt(
