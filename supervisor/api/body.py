@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from starlette.requests import Request
@@ -28,32 +30,41 @@ _JSON = re.compile(r'application/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?\Z',
 
 
 class Bodies:
-    """What is being read, of all requests together."""
+    """What is in memory, of all requests together."""
 
     def __init__(self) -> None:
         self._held = 0
 
-    async def read(self, request: Request) -> bytes:
-        """Raises a Problem for what is too large, too slow or too much at once."""
+    @asynccontextmanager
+    async def of(self, request: Request) -> AsyncIterator[bytes]:
+        """The body, which counts until nobody needs it any more.
+
+        Raises a Problem for what is too large, too slow or too much at once.
+        """
         _check_type(request)
         parts: list[bytes] = []
+        try:
+            await self._receive(request, parts)
+            parts[:] = [b"".join(parts)]
+            yield parts[0]
+        finally:
+            self._held -= sum(map(len, parts))
+
+    async def _receive(self, request: Request, parts: list[bytes]) -> None:
         size = 0
         try:
             async with asyncio.timeout(SECONDS):
                 async for part in request.stream():
+                    parts.append(part)
                     size += len(part)
                     self._held += len(part)
                     if size > LARGEST_BODY:
                         raise too_large()
                     if self._held > ALL_BODIES:
                         raise unavailable("The server is busy; nothing was done.")
-                    parts.append(part)
         except TimeoutError:
             detail = f"The body did not come within {SECONDS:g} seconds."
             raise Problem(408, detail, headers={"Connection": "close"}) from None
-        finally:
-            self._held -= size
-        return b"".join(parts)
 
 
 def submission(body: bytes, key: str | None) -> Wanted:

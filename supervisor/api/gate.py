@@ -18,9 +18,10 @@ from supervisor.addresses import Address
 from supervisor.api.problems import Problem, failure, response_to, unavailable
 from supervisor.api.telling import Teller
 from supervisor.errors import StoreUnavailable
+from supervisor.payload import LIMIT
 
-LARGEST_BODY = 2 * 2**20
-"""Bytes of a request's body: a payload of 1 MiB, and what JSON may add by writing it out."""
+LARGEST_BODY = 6 * LIMIT + 64 * 1024
+"""Bytes of a request's body: a payload with each of its bytes written as \\uXXXX, and what is around it."""
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -143,7 +144,7 @@ def _meant(error: Exception) -> Problem | None:
 
 
 def too_large() -> Problem:
-    return Problem(413, "A payload may have 1 MiB as compact JSON, and a request not much more.")
+    return Problem(413, "A payload may have 1 MiB as compact JSON, and a request with it six times as much.")
 
 
 def _as_get(scope: Scope) -> dict[str, Any]:

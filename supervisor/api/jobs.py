@@ -42,8 +42,8 @@ async def submit(request: Request, shared: Context) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.match(key):
         raise invalid([("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
-    body = await shared.bodies.read(request)
-    job = await shared.writers.run(partial(_submit, shared, body, key))
+    async with shared.bodies.of(request) as body:
+        job = await shared.writers.run(partial(_submit, shared, body, key))
     return JobAnswer(job, 202, {"Location": f"/api/jobs/{job.id}"})
 
 
