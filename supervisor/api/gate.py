@@ -9,6 +9,7 @@ import hmac
 import re
 import socket
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -34,6 +35,7 @@ SECURITY_HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
+_WHOLE_URL = re.compile(rb"https?://([^/]*)(/.*)?\Z", re.IGNORECASE | re.DOTALL)
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?\Z")
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to recognise it
@@ -61,6 +63,7 @@ class Gate:
         if scope["type"] != "http":
             return
         answer = _Answer(send)
+        scope = _with_path_alone(scope)
         try:
             self._check(scope, Headers(scope=scope))
             await self._app(_as_get(scope), receive, answer.send)
@@ -134,6 +137,21 @@ class _Answer:
             headers += [(name, value) for name, value in SECURITY_HEADERS if name not in present]
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+def _with_path_alone(scope: Scope) -> Scope:
+    """Where the target is a whole URL, its host counts, and not that of the header (RFC 9112, 3.2.2)."""
+    found = _WHOLE_URL.match(scope["raw_path"])
+    if found is None:
+        return scope
+    path = found[2] or b"/"
+    headers = [(name, text) for name, text in scope["headers"] if name != b"host"]
+    return {
+        **scope,
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "headers": [*headers, (b"host", found[1])],
+    }
 
 
 def _meant(error: Exception) -> Problem | None:

@@ -75,6 +75,48 @@ def test_what_only_looks_like_our_name_is_not(server: HttpServer, host: str) -> 
     assert server.get("/healthz", Host=host.replace("{port}", str(server.port))).status == 400
 
 
+@pytest.mark.parametrize(
+    "target, host, status",
+    [
+        ("http://localhost:{port}/healthz", "localhost:{port}", 200),
+        ("HTTP://127.0.0.1:{port}/health%7A?", "evil.example", 200),
+        ("http://localhost:{port}/api/jobs?pageSize=1", "localhost:{port}", 200),
+        ("http://localhost:{port}", "localhost:{port}", 307),  # as "/"
+        ("http://localhost:{port}/nowhere", "localhost:{port}", 404),
+        ("http://evil.example/healthz", "localhost:{port}", 400),
+        ("http://localhost/healthz", "localhost:{port}", 400),
+        ("http://a@localhost:{port}/healthz", "localhost:{port}", 400),
+        ("http:///healthz", "localhost:{port}", 400),
+    ],
+)
+def test_a_target_that_is_a_whole_url_is_judged_by_its_own_host(
+    server: HttpServer, target: str, host: str, status: int
+) -> None:
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    answer = server.exchange(request.replace("{port}", str(server.port)).encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_on_the_socket_a_target_may_be_a_whole_url(server: HttpServer) -> None:
+    for host, status in (("localhost", b"200"), ("evil.example", b"400")):
+        with unix_socket(str(server.installation.state_dir)) as connection:
+            head = f"GET http://{host}/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
+            assert read_all(connection).split()[1] == status
+
+
+def test_a_token_is_wanted_whatever_form_the_target_has(
+    start: Callable[..., HttpServer], installation: Installation
+) -> None:
+    file = installation.folder / "token"
+    file.write_text(TOKEN)
+    server = start(environment={"ASYNCWORKER_TOKEN_FILE": str(file)})
+    at = f"localhost:{server.port}"
+    for path, status in (("/api/jobs", b"401"), ("/healthz", b"200")):
+        request = f"GET http://{at}{path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"
+        assert server.exchange(request.encode()).split()[1] == status
+
+
 def test_old_http_without_a_host_is_refused(server: HttpServer) -> None:
     assert server.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
