@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from starlette.requests import Request
 
 from supervisor.api.gate import LARGEST_BODY, too_large
-from supervisor.api.problems import Problem, invalid, unavailable
+from supervisor.api.problems import MOST_NAMED, Problem, invalid, shown, unavailable
 from supervisor.client import PRIORITIES
 from supervisor.errors import InvalidPayload, PayloadTooLarge
 from supervisor.payload import DEEPEST, is_deeper, to_text, twin
@@ -23,8 +23,6 @@ ALL_BODIES = 64 * 2**20
 """Bytes that the bodies of all requests may have in memory at a time."""
 
 FIELDS = ("type", "payload", "priority")
-_MOST_NAMED = 20
-_LONGEST_NAME = 100
 
 _JSON = re.compile(r'application/json\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?\Z', re.IGNORECASE)
 
@@ -72,8 +70,8 @@ def submission(body: bytes, key: str | None) -> Wanted:
     document = _parsed(body)
     if not isinstance(document, dict):
         raise invalid([("body", "must be a JSON object")])
-    unknown = sorted(document.keys() - FIELDS)[:_MOST_NAMED]
-    errors = [(_shown(name), f"is not a field; there are: {', '.join(FIELDS)}") for name in unknown]
+    unknown = sorted(document.keys() - FIELDS)[:MOST_NAMED]
+    errors = [(shown(name), f"is not a field; there are: {', '.join(FIELDS)}") for name in unknown]
     kind, priority = document.get("type"), document.get("priority")
     if "type" not in document:
         errors.append(("type", "is missing"))
@@ -120,12 +118,8 @@ def _parsed(body: bytes) -> Any:
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise invalid([(_shown(twin(pairs)), "is given more than once")])
+        raise invalid([(shown(twin(pairs)), "is given more than once")])
     return found
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
 
 
 def _finite(text: str) -> float:

@@ -11,6 +11,10 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 2
 """Seconds."""
 
+MOST_NAMED = 20
+"""Unknown names: an answer does not grow with what was asked."""
+_LONGEST_NAME = 100
+
 FieldErrors = Sequence[tuple[str, str]]
 """Fields and what is wrong with each."""
 
@@ -31,6 +35,11 @@ class Problem(Exception):
 def invalid(errors: FieldErrors) -> Problem:
     """400, with each field named."""
     return Problem(400, "; ".join(f"{field}: {message}" for field, message in errors), errors)
+
+
+def shown(name: str) -> str:
+    """Of what a client has sent, as much as an answer repeats."""
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
 
 
 def unavailable(detail: str = "The database cannot be reached at the moment; nothing was done.") -> Problem:

@@ -1,10 +1,11 @@
 """The parameters after the question mark: strictly read, every mistake named, none of them ignored."""
 
 import re
+from collections import Counter
 
 from starlette.requests import Request
 
-from supervisor.api.problems import invalid
+from supervisor.api.problems import MOST_NAMED, invalid, shown
 from supervisor.lifecycle import JobStatus
 
 _BEGINNING = re.compile(r"[0-9a-fA-F-]{4,36}\Z")
@@ -18,13 +19,13 @@ class Query:
     def __init__(self, request: Request, *known: str) -> None:
         self._errors: list[tuple[str, str]] = []
         self._given: dict[str, str] = {}
-        for name, text in request.query_params.multi_items():
-            if name not in known:
-                allowed = f"there are: {', '.join(known)}" if known else "there are none here"
-                self._errors.append((name, f"is not a parameter; {allowed}"))
-            elif name in self._given:
-                self._errors.append((name, "is given more than once"))
-            self._given[name] = text
+        given = request.query_params.multi_items()
+        allowed = f"there are: {', '.join(known)}" if known else "there are none here"
+        unknown = [name for name in dict(given) if name not in known][:MOST_NAMED]
+        self._errors += [(shown(name), f"is not a parameter; {allowed}") for name in unknown]
+        times = Counter(name for name, _ in given)
+        self._errors += [(name, "is given more than once") for name in known if times[name] > 1]
+        self._given.update((name, text) for name, text in given if name in known)
 
     def whole(self, name: str, default: int, largest: int) -> int:
         """From 1 on."""

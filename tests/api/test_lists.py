@@ -202,3 +202,22 @@ def steps(store: Store, use: object) -> int:
         tx.connection.dbapi_connection.set_progress_handler(count, 10)  # type: ignore[union-attr]
         use(tx)  # type: ignore[operator]
     return taken
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "&".join(f"{n}=" for n in range(3000)),
+        "&".join(["page=1"] * 3000),
+        "&".join(["a=1"] * 3000),
+        "x" * 30_000,
+    ],
+    ids=["many names", "one name often", "one unknown name often", "a long name"],
+)
+def test_a_refusal_of_parameters_does_not_grow_with_what_was_asked(server: HttpServer, query: str) -> None:
+    for target in ("/api/jobs", "/api/status"):
+        reply = server.get(f"{target}?{query}")
+        assert reply.status == 400
+        assert 1 <= len(reply.fields) <= 20
+        assert len(reply.body) < 10_000
+    assert server.get("/api/jobs?page=0&" + "&".join(f"x{n}" for n in range(30))).fields[-1] == "page"
