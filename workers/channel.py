@@ -46,9 +46,11 @@ class Channel:
                 written = os.write(self.fd, memoryview(self._outbox)[:CHUNK])
             except BlockingIOError:
                 return
-            except OSError:
+            except ConnectionError:
                 self._deaf = True
                 self._outbox.clear()
+                return
+            except OSError:  # no memory for it now (ENOBUFS, ENOMEM): nothing was taken, so it waits
                 return
             del self._outbox[:written]
 

@@ -56,12 +56,12 @@ def _wait_at(gate: int) -> Assignment | None:
         rehearse()
     decoder = Decoder()
     while True:
-        data = os.read(gate, 65536)
-        if not data:
-            return None
         try:
+            data = os.read(gate, 65536)
             frames = list(decoder.feed(data))
-        except BrokenStream:
+        except (OSError, BrokenStream):  # whoever sent something learns that it was not taken
+            return None
+        if not data:
             return None
         if frames:
             return Assignment.from_frame(frames[0])

@@ -30,6 +30,7 @@ SAMPLE = [
     ("jobs, keeper", Fault("write", "EIO", 1)),
     ("jobs, keeper", Fault("read", "EIO", 9)),
     ("jobs, child", Fault("mkdir", "ENOSPC", 1)),
+    ("jobs, child", Fault("read", "EIO", 1)),
     ("jobs, http server", Fault("epoll_wait", "ENOMEM", 5)),
 ]
 
