@@ -15,7 +15,7 @@ from workers.target import resolve
 
 
 class Wants(Enum):
-    """`def f(payload)`, `def f(payload, job)`, `def f(payload, *, job)` `def f(payload, x=1, job=None)`."""
+    """`def f(payload)`, `def f(payload, job)`, `def f(payload, *, job)`, `def f(payload, x=1, job=None)`."""
 
     PAYLOAD = 1
     PAYLOAD_AND_JOB = 2
