@@ -9,6 +9,7 @@ may be the one that recovers it, and cannot reach them. These are looked at unti
 import os
 from functools import partial
 
+from supervisor import lifeline
 from supervisor.lifecycle import JobStatus
 from supervisor.store import jobs, supervisors
 from supervisor.store.records import Job
@@ -32,7 +33,7 @@ class Tidying:
             return
         new, self._look_at = now_for != self._done_for, float("inf")
         if new:
-            _end_groups(entry)
+            _end_groups(s, entry)
         for name in _names(s):
             job = _job_in(entry, name)
             if job is None:
@@ -45,12 +46,18 @@ class Tidying:
         entry.afterwards(partial(setattr, self, "_done_for", now_for))
 
 
-def _end_groups(entry: Entry) -> None:
-    """Of supervisors on record as ended: one that was killed after that, with its keeper, has left them."""
+def _end_groups(s: Supervision, entry: Entry) -> None:
+    """Of those that were killed with their keeper when they were on record as ended, or not on it yet.
+
+    The latter have run no job. That they were ours their lifelines tell.
+    """
     for uuid in subtree.owners():
         owner = supervisors.get(entry.tx, uuid)
         if owner is not None and owner.ended_at is not None:
             subtree.end(uuid)
+        elif owner is None and lifeline.is_cut(s.here.lifelines, uuid):
+            subtree.end(uuid)
+            lifeline.remove(s.here.lifelines, uuid)
 
 
 def _names(s: Supervision) -> list[str]:

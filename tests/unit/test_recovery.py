@@ -302,6 +302,21 @@ def test_groups_are_ended_of_supervisors_on_record_as_ended_and_of_no_others(
     assert ended == ["dead"]
 
 
+def test_groups_are_ended_of_one_of_ours_that_was_killed_before_it_was_on_record(
+    it: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifelines = it.s.here.lifelines
+    with Lifeline(lifelines, "killed"):
+        pass
+    ended: list[str] = []
+    monkeypatch.setattr(subtree, "owners", lambda: {"killed", "begins", "a stranger"})
+    monkeypatch.setattr(subtree, "end", ended.append)
+    with Lifeline(lifelines, "begins"):
+        begin(it)
+    assert ended == ["killed"]
+    assert [each.name for each in lifelines.iterdir()] == ["begins"]
+
+
 def test_the_keeper_is_told_for_how_long_the_owner_has_been_silent(it: Scripted) -> None:
     now = it.clock.now()
     leave_a_job(it, owner(it, heartbeat_at=now - 90_000))
