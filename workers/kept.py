@@ -21,7 +21,7 @@ from workers.pipes import waiting_in
 from workers.processor import ProcessorTime
 from workers.report import heard
 from workers.stacks import Stacks, due
-from workers.sweep import sent
+from workers.sweep import UNKILLABLE_AFTER, sent
 from workers.termination import Termination
 from workers.trees import tree_of
 from workers.usage import Usage
@@ -35,8 +35,6 @@ _REMIND_AFTER = 0.25
 _KILL_AGAIN = 0.1
 """Seconds between the first two attempts on a tree that a SIGKILL has not ended yet."""
 _KILL_AGAIN_AT_MOST = 1.0
-_UNKILLABLE_AFTER = 5.0
-"""Seconds after the first SIGKILL at which what is still there is reported."""
 _MOST_LEFT = 1_000_000
 
 
@@ -208,11 +206,7 @@ class Kept:
 
     def unkillable(self, now: float) -> Frame | None:
         """What is there long after its SIGKILL, and what was done to end it; said once."""
-        if (
-            self._unkillable_reported
-            or self._first_kill is None
-            or now < self._first_kill + _UNKILLABLE_AFTER
-        ):
+        if self._unkillable_reported or self._first_kill is None or now < self._first_kill + UNKILLABLE_AFTER:
             return None
         left = self.strays | self.holding.left if self.reaped else self._sweep.left
         if not left:

@@ -10,13 +10,11 @@ from typing import Any
 from workers import subtree
 from workers.frames import Frame
 from workers.identity import Identity
-from workers.sweep import Sweep
+from workers.sweep import UNKILLABLE_AFTER, Sweep
 from workers.trees import left_by, tree_of
 
 _AGAIN_WHILE_PATIENT = 0.25
 _AGAIN_AT_MOST = 2.0
-_UNKILLABLE_AFTER = 5.0
-"""Seconds after the first SIGKILL at which what is still there is reported."""
 
 
 @dataclass
@@ -38,7 +36,7 @@ class _Sweep:
 
     def in_vain(self, now: float) -> list[int]:
         """Pids of what has not ended long after its SIGKILL; said once."""
-        if self._reported or now < self.kill_from + _UNKILLABLE_AFTER:
+        if self._reported or now < self.kill_from + UNKILLABLE_AFTER:
             return []
         self._reported = True
         return sorted(process.pid for process in self.sweep.left)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 
 from workers.identity import Identity
 
+UNKILLABLE_AFTER = 5.0
+"""Seconds after the first SIGKILL at which what is still there is reported."""
 _ROUNDS = 50
 """Looks for newcomers in one step. A stopped process cannot fork, so a tree that still grows after
 so many is met again, smaller, in the next step."""
