@@ -99,8 +99,8 @@ def _tell_what_is_left(s: Supervision) -> None:
     which = f" (pids {', '.join(map(str, pids))})" if pids else ""
     running = (
         f"{len(left)} jobs could not be ended, not even with SIGKILL{which}: look at the disk or network "
-        "mount that they wait for; the next start is ready once they are gone, and will call them Failed, "
-        "owner_died"
+        "mount that they wait for; they keep their slots until they are gone, and then the next start will "
+        "call them Failed, owner_died"
     )
     if unrecorded:
         raise StoreUnavailable(
