@@ -29,7 +29,7 @@ def claim(s: Supervision, entry: Entry) -> None:
     line = [
         each
         for name, number in waiting.items()
-        if number
+        if number and idle
         for each in jobs.eligible(entry.tx, type=name, limit=min(number, len(idle)))
     ]
     for first, child in zip(slots.line_up(line, len(idle)), idle, strict=False):
